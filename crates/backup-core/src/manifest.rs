@@ -1,0 +1,176 @@
+//! What a backup holds, as it lies in `manifest.json`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{BackupId, Error, Facts, Key, Kind, Name, Origin, Result, Sha256};
+
+/// The version of the stored format. It changes with `docs/format.md` and the sample in `tests/data/manifest/`.
+pub const FORMAT: u32 = 1;
+
+/// The longest manifest that is read, in bytes.
+pub const LONGEST: u64 = 512 * 1024 * 1024;
+
+/// What a backup holds. Written last: a backup exists once this does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// The job it belongs to.
+    pub job: Name,
+    /// Its ID.
+    pub id: BackupId,
+    /// Program and version that took it.
+    pub program: String,
+    /// When the attempt began.
+    pub started: Timestamp,
+    /// When the manifest was written.
+    pub finished: Timestamp,
+    /// Whose state it holds.
+    pub origin: Origin,
+    /// Older backups that a restore of this one reads too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<BackupId>,
+    /// How the parts were sealed.
+    pub seal: Sealed,
+    /// The list of the stored bytes' digests, for `sha256sum -c`.
+    pub sums: File,
+    /// The parts in restore order. Empty in a stored manifest whose `seal` has `details`: there they are sealed too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<StoredPart>,
+    /// Every stored file in restore order, so that a backup can be verified without a key.
+    pub files: Vec<File>,
+}
+
+/// How the parts of a backup were sealed, from the inside out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// `zstd`, `gzip` or `none`.
+    pub compression: String,
+    /// `age` or absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
+    /// Where the identity lies that a passphrase opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    /// Where the sealed list of parts lies, if the parts are encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Key>,
+}
+
+/// A part as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPart {
+    /// Its name.
+    pub name: Name,
+    /// Its size before sealing, in bytes.
+    pub size: u64,
+    /// The digest of its bytes before sealing.
+    pub sha256: Sha256,
+    /// What is known of it.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
+    /// The stored files that hold it, in order.
+    pub files: Vec<Key>,
+}
+
+/// A stored file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Where it lies, from the backup's own folder on.
+    pub key: Key,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The digest of its bytes.
+    pub sha256: Sha256,
+}
+
+/// The line that ends a manifest: the digest of all bytes before it.
+const SEAL: &str = "\n,\"manifest_sha256\": \"";
+
+impl Manifest {
+    /// The part called `name`.
+    pub fn part(&self, name: &Name) -> Result<&StoredPart> {
+        let missing = || Error::new(Kind::NotFound, format!("backup {} has no part {name}", self.id));
+        self.parts.iter().find(|part| part.name == *name).ok_or_else(missing)
+    }
+
+    /// The manifest as it is stored: JSON that ends in the digest of everything before the digest's line.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::failed("failed to write the manifest as JSON").with_source(error))?;
+        json.truncate(json.trim_end_matches('}').trim_end().len());
+        let digest = Sha256::of(&json);
+        Ok(format!("{json}{SEAL}{digest}\"\n}}\n").into_bytes())
+    }
+
+    /// Reads a stored manifest: its own digest, its format, and then what it says.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Error::damaged("the manifest is not UTF-8"))?;
+        let broken = || Error::damaged("the manifest does not end in its digest");
+        let (body, end) = text.rsplit_once(SEAL).ok_or_else(broken)?;
+        let digest: Sha256 = end.strip_suffix("\"\n}\n").ok_or_else(broken)?.parse()?;
+        if Sha256::of(body) != digest {
+            return Err(Error::damaged("the manifest is not what was written: its digest differs"));
+        }
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let wrong = |error: serde_json::Error| Error::damaged("the manifest does not say what it must").with_source(error);
+        let Version { format } = serde_json::from_str(text).map_err(wrong)?;
+        if format > FORMAT {
+            return Err(Error::failed(format!("the backup has format {format}, this program knows up to {FORMAT}"))
+                .with_hint("use the version of the program that wrote it, or a newer one"));
+        }
+        serde_json::from_str(text).map_err(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Manifest {
+        let file = File { key: "SHA256SUMS".parse().expect("key"), size: 0, sha256: Sha256::of("") };
+        Manifest {
+            format: FORMAT,
+            job: "pg".parse().expect("name"),
+            id: "20261120T101500Z".parse().expect("id"),
+            program: "test 0".into(),
+            started: Timestamp::UNIX_EPOCH,
+            finished: Timestamp::UNIX_EPOCH,
+            origin: Origin { kind: "test".into(), identity: "1".into(), version: "1".into(), facts: Facts::new() },
+            needs: Vec::new(),
+            seal: Sealed { compression: "zstd".into(), encryption: None, key: None, details: None },
+            sums: file.clone(),
+            parts: Vec::new(),
+            files: vec![file],
+        }
+    }
+
+    #[test]
+    fn a_manifest_reads_back() {
+        let bytes = sample().to_bytes().expect("written");
+        assert_eq!(Manifest::from_bytes(&bytes).expect("read"), sample());
+    }
+
+    #[test]
+    fn every_flipped_or_missing_byte_is_damage() {
+        let bytes = sample().to_bytes().expect("written");
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert_eq!(Manifest::from_bytes(&flipped).expect_err("flipped").kind(), Kind::Damaged, "byte {at}");
+            assert_eq!(Manifest::from_bytes(&bytes[..at]).expect_err("cut").kind(), Kind::Damaged, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_as_one() {
+        let newer = Manifest { format: FORMAT + 1, ..sample() }.to_bytes().expect("written");
+        let error = Manifest::from_bytes(&newer).expect_err("newer");
+        assert_eq!(error.kind(), Kind::Failed);
+        assert!(error.hint().is_some());
+    }
+}

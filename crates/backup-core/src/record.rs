@@ -1,0 +1,70 @@
+//! What is written beside a backup after it was taken, and what there is of one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{BackupId, Checked};
+
+/// A record beside a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Record {
+    /// Every stored byte was read and compared with its digest.
+    Verified {
+        /// When.
+        at: Timestamp,
+        /// How many bytes were read.
+        bytes: u64,
+        /// Whether it was unsealed too, and the plain digests compared.
+        unsealed: bool,
+    },
+    /// It was restored into a scratch place and compared.
+    Proven {
+        /// When.
+        at: Timestamp,
+        /// What was compared, and where it differed.
+        checked: Checked,
+    },
+    /// It is kept whatever the retention says.
+    Pinned {
+        /// When.
+        at: Timestamp,
+        /// Why, in the words of who pinned it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+}
+
+/// How far a backup or an attempt got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It has a manifest.
+    Listed,
+    /// It has none, and its lease runs.
+    Running,
+    /// It has none, and its lease has run out or it said that it failed.
+    Failed,
+}
+
+/// What there is of one backup or attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// Its ID.
+    pub id: BackupId,
+    /// How far it got.
+    pub state: State,
+    /// When it was last verified without a difference.
+    pub verified: Option<Timestamp>,
+    /// When it was last proven without a difference.
+    pub proven: Option<Timestamp>,
+    /// Whether it is pinned.
+    pub pinned: bool,
+    /// Older backups that a restore of it reads too.
+    pub needs: Vec<BackupId>,
+    /// Size of the stored files in bytes, if it is listed.
+    pub size: Option<u64>,
+    /// Why it failed, as far as that is known.
+    pub why: Option<String>,
+}

@@ -1,0 +1,61 @@
+//! Listed means whole: how backups lie in a sink.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{BackupId, Body, Facts, Manifest, Name, Origin, Part, Record, Records, Result};
+
+/// How backups lie in a sink. [`Plain`](crate::Plain) is ours.
+#[async_trait]
+pub trait Repository: Debug + Send + Sync {
+    /// Begins a backup of `job`: from here on there is an attempt, and no backup yet.
+    async fn begin(&self, job: &Name) -> Result<Box<dyn Draft>>;
+
+    /// What there is of `job`, attempts included, oldest first.
+    async fn records(&self, job: &Name) -> Result<Vec<Records>>;
+
+    /// Opens a backup: its manifest was read and is sound. [`Kind::NotFound`](crate::Kind::NotFound) if it is not listed.
+    async fn open(&self, job: &Name, id: BackupId) -> Result<Arc<dyn Stored>>;
+
+    /// Puts a record beside a backup: that it was verified, proven, pinned.
+    async fn record(&self, job: &Name, id: BackupId, record: &Record) -> Result<()>;
+
+    /// Takes the pin from a backup.
+    async fn unpin(&self, job: &Name, id: BackupId) -> Result<()>;
+
+    /// Deletes a backup or a failed attempt, the manifest first.
+    async fn delete(&self, job: &Name, id: BackupId) -> Result<()>;
+}
+
+/// A backup that is being taken. Dropped: it never was.
+#[async_trait]
+pub trait Draft: Debug + Send + Sync {
+    /// What the backup will be called.
+    fn id(&self) -> BackupId;
+
+    /// Stores a part. `facts` are read once `body` has ended. Several may be stored at once; the manifest keeps the
+    /// order of `order`, which is unique and rises in restore order.
+    async fn put(&self, order: u64, part: &Part, body: Body, facts: &std::sync::OnceLock<Facts>) -> Result<()>;
+
+    /// Makes it a backup: writes the sums, then the manifest.
+    async fn commit(self: Box<Self>, origin: Origin) -> Result<Manifest>;
+
+    /// Says why it never became one, and frees what can be freed.
+    async fn abort(self: Box<Self>, why: &crate::Error);
+}
+
+/// A backup that exists.
+#[async_trait]
+pub trait Stored: Debug + Send + Sync {
+    /// What it holds.
+    fn manifest(&self) -> &Manifest;
+
+    /// Opens a part as it was before it was sealed. Its digests are checked on the way:
+    /// [`Kind::Damaged`](crate::Kind::Damaged) before end of file if they are not those of the manifest.
+    async fn read(&self, part: &Name) -> Result<Body>;
+
+    /// Reads every stored file to its end and compares size and digest; needs no key. Returns how many bytes were read.
+    async fn verify(&self, cx: &crate::Context) -> Result<u64>;
+}
