@@ -1,1 +1,11 @@
-//! Placeholder.
+//! PostgreSQL dumped and restored over the wire: no client programs, any cluster, proof of every restore.
+
+mod catalog;
+mod definition;
+mod graph;
+pub mod object;
+pub mod quote;
+mod version;
+
+pub use definition::{Definition, definition, header};
+pub use version::Version;

@@ -1,0 +1,170 @@
+//! What all readers of catalogs share: names of roles and schemas, comments, labels, members of extensions.
+
+use std::collections::{HashMap, HashSet};
+
+use backup_core::{Doing, Error, Result};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
+
+use super::{Catalog, SequenceData, TableData};
+use crate::object::{Address, Id, Object, class};
+use crate::quote::{ident, literal};
+use crate::version::Version;
+
+/// Collects objects; handed to every reader in turn.
+pub(crate) struct Reader<'a> {
+    /// Connected to the database, `search_path` empty, within the snapshot's transaction.
+    pub(crate) client: &'a Client,
+    /// Of the server.
+    pub(crate) version: Version,
+    /// Roles by OID, bare names.
+    pub(crate) roles: HashMap<u32, String>,
+    /// Schemas by OID, bare names.
+    pub(crate) schemas: HashMap<u32, String>,
+    /// Members of extensions and the OID of the extension.
+    pub(crate) members: HashMap<Address, u32>,
+    /// Privileges that initdb or an extension's script gave, by class, OID and column; as text (`aclitem[]`).
+    pub(crate) initial: HashMap<(u32, u32, i32), String>,
+    /// Tables whose rows are dumped; filled by the readers of tables and extensions.
+    pub(crate) tables: Vec<TableData>,
+    /// Sequences and their state; filled by the reader of sequences.
+    pub(crate) sequences: Vec<SequenceData>,
+    comments: HashMap<(u32, u32, i32), String>,
+    labels: HashMap<(u32, u32, i32), Vec<(String, String)>>,
+    objects: Vec<Object>,
+    owners: HashMap<Address, Id>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads what is shared.
+    pub(crate) async fn new(client: &'a Client, version: Version) -> Result<Self> {
+        let mut reader = Self {
+            client,
+            version,
+            roles: HashMap::new(),
+            schemas: HashMap::new(),
+            members: HashMap::new(),
+            initial: HashMap::new(),
+            tables: Vec::new(),
+            sequences: Vec::new(),
+            comments: HashMap::new(),
+            labels: HashMap::new(),
+            objects: Vec::new(),
+            owners: HashMap::new(),
+        };
+        for row in reader.rows("roles", "SELECT oid, rolname::text FROM pg_catalog.pg_roles", &[]).await? {
+            reader.roles.insert(row.get(0), row.get(1));
+        }
+        for row in reader.rows("schemas", "SELECT oid, nspname::text FROM pg_catalog.pg_namespace", &[]).await? {
+            reader.schemas.insert(row.get(0), row.get(1));
+        }
+        let sql = "SELECT classid, objid, refobjid FROM pg_catalog.pg_depend \
+                   WHERE refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e'";
+        for row in reader.rows("members of extensions", sql, &[]).await? {
+            reader.members.insert(Address { class: row.get(0), oid: row.get(1) }, row.get(2));
+        }
+        let sql = "SELECT classoid, objoid, objsubid, initprivs::text FROM pg_catalog.pg_init_privs";
+        for row in reader.rows("initial privileges", sql, &[]).await? {
+            reader.initial.insert((row.get(0), row.get(1), row.get(2)), row.get(3));
+        }
+        let sql = "SELECT classoid, objoid, objsubid, description FROM pg_catalog.pg_description WHERE objoid >= 16384 \
+                   OR classoid IN ('pg_catalog.pg_namespace'::pg_catalog.regclass, 'pg_catalog.pg_largeobject'::pg_catalog.regclass)";
+        for row in reader.rows("comments", sql, &[]).await? {
+            reader.comments.insert((row.get(0), row.get(1), row.get(2)), row.get(3));
+        }
+        let sql = "SELECT classoid, objoid, objsubid, provider, label FROM pg_catalog.pg_seclabel ORDER BY provider";
+        for row in reader.rows("security labels", sql, &[]).await? {
+            let at = (row.get(0), row.get(1), row.get(2));
+            reader.labels.entry(at).or_default().push((row.get(3), row.get(4)));
+        }
+        Ok(reader)
+    }
+
+    /// The rows of `sql`; `what` completes "failed to read the … of the database".
+    pub(crate) async fn rows(&self, what: &str, sql: &str, arguments: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.client.query(sql, arguments).await.doing(|| format!("read the {what} of the database"))
+    }
+
+    /// Adds an object. It is what its own row's address stands for.
+    pub(crate) fn add(&mut self, class: u32, object: Object) {
+        self.owners.insert(Address { class, oid: object.id.oid }, object.id);
+        self.objects.push(object);
+    }
+
+    /// Adds an object that has no row of its own (an attachment, a refresh): only `needs` lead to it.
+    pub(crate) fn add_derived(&mut self, object: Object) {
+        self.objects.push(object);
+    }
+
+    /// Says that `address` is created by `id` too: a row type by its table, an index by its constraint.
+    pub(crate) fn stands_for(&mut self, address: Address, id: Id) {
+        self.owners.insert(address, id);
+    }
+
+    /// Whether `address` belongs to an extension, which creates it.
+    pub(crate) fn is_member(&self, class: u32, oid: u32) -> bool {
+        self.members.contains_key(&Address { class, oid })
+    }
+
+    /// Whether objects in the schema are dumped: all but the system's own.
+    pub(crate) fn is_dumped_schema(&self, schema: u32) -> bool {
+        self.schemas.get(&schema).is_some_and(|name| !name.starts_with("pg_") && name != "information_schema")
+    }
+
+    /// The bare name of a schema.
+    pub(crate) fn schema(&self, oid: u32) -> Result<&str> {
+        let missing = || Error::failed(format!("failed to find the schema with OID {oid}: it was dropped meanwhile"));
+        self.schemas.get(&oid).map(String::as_str).ok_or_else(missing)
+    }
+
+    /// The bare name of a role.
+    pub(crate) fn role(&self, oid: u32) -> Result<&str> {
+        let missing = || Error::failed(format!("the role with OID {oid} owns something and does not exist"));
+        self.roles.get(&oid).map(String::as_str).ok_or_else(|| missing().with_hint("give what it owns to another role"))
+    }
+
+    /// `ALTER what OWNER TO role;\n`, `what` being keyword and name: `TABLE app.users`.
+    pub(crate) fn owner_sql(&self, what: &str, owner: u32) -> Result<String> {
+        Ok(format!("ALTER {what} OWNER TO {};\n", ident(self.role(owner)?)))
+    }
+
+    /// `COMMENT ON what IS '…';\n` and `SECURITY LABEL …;\n`, as far as there are any; `column` is 0 for the whole.
+    pub(crate) fn comment_sql(&self, what: &str, class: u32, oid: u32, column: i32) -> String {
+        let at = (class, oid, column);
+        let comment = self.comments.get(&at).map(|text| format!("COMMENT ON {what} IS {};\n", literal(text)));
+        let labels = self.labels.get(&at).into_iter().flatten();
+        let labels = labels.map(|(by, label)| format!("SECURITY LABEL FOR {} ON {what} IS {};\n", ident(by), literal(label)));
+        comment.into_iter().chain(labels).collect()
+    }
+
+    /// The comment on a row or column, as it is.
+    pub(crate) fn comment(&self, class: u32, oid: u32, column: i32) -> Option<&str> {
+        self.comments.get(&(class, oid, column)).map(String::as_str)
+    }
+
+    /// Resolves the dependencies among what was added.
+    pub(crate) async fn finish(self) -> Result<Catalog> {
+        let sql = "SELECT classid, objid, refclassid, refobjid FROM pg_catalog.pg_depend \
+                   WHERE deptype NOT IN ('p', 'e') AND objid >= 16384 AND refobjid >= 16384";
+        let mut edges = HashSet::new();
+        for row in self.rows("dependencies", sql, &[]).await? {
+            let (from, to) = (Address { class: row.get(0), oid: row.get(1) }, Address { class: row.get(2), oid: row.get(3) });
+            if let (Some(from), Some(to)) = (self.resolve(from), self.resolve(to))
+                && from != to
+            {
+                edges.insert((from, to));
+            }
+        }
+        let mut edges: Vec<_> = edges.into_iter().collect();
+        edges.sort_unstable();
+        Ok(Catalog { objects: self.objects, edges, tables: self.tables, sequences: self.sequences })
+    }
+
+    /// What creates the row at `address`: its object, or the extension that it is a member of.
+    fn resolve(&self, address: Address) -> Option<Id> {
+        self.owners.get(&address).copied().or_else(|| {
+            let extension = *self.members.get(&address)?;
+            self.owners.get(&Address { class: class::PG_EXTENSION, oid: extension }).copied()
+        })
+    }
+}
