@@ -1,5 +1,6 @@
 //! PostgreSQL dumped and restored over the wire: no client programs, any cluster, proof of every restore.
 
+mod acl;
 mod catalog;
 mod definition;
 mod graph;
