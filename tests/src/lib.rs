@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Real servers on free ports, the judge that compares them, and the corpus they are filled with.
+//!
+//! [`Server::start`] gives a PostgreSQL server that is gone when the test is; [`judge::difference`] asks the real
+//! pg_dumpall whether two servers hold the same; [`corpus::load`] fills one with everything that PostgreSQL can hold.
+//! `ci/install` puts the programs in place. Where they are missing a test says so and passes, unless
+//! `REQUIRE_SERVICES=1` is set: then it fails.
+#![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
+
+pub mod corpus;
+pub mod judge;
+mod pg;
+
+pub use crate::pg::{Major, Server, Setup};

@@ -1,0 +1,372 @@
+//! A real PostgreSQL server for one test.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A major version of PostgreSQL that the tests run against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Major {
+    /// PostgreSQL 15, of Debian 12.
+    V15,
+    /// PostgreSQL 17, of Debian 13.
+    V17,
+    /// PostgreSQL 18, of Debian's next release.
+    V18,
+}
+
+impl Major {
+    /// Every version, the oldest first.
+    pub const ALL: [Self; 3] = [Self::V15, Self::V17, Self::V18];
+
+    /// The version as a number: 15, 17 or 18.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::V15 => 15,
+            Self::V17 => 17,
+            Self::V18 => 18,
+        }
+    }
+
+    /// The folder of this version's programs: initdb, pg_ctl, postgres, psql, pg_dump, pg_dumpall, pg_restore.
+    ///
+    /// `None`, and a line that says so, where `ci/install` has not put them.
+    ///
+    /// # Panics
+    /// Where they are missing and `REQUIRE_SERVICES=1` is set.
+    pub fn bin_dir(self) -> Option<PathBuf> {
+        let bin = home().join(format!("postgresql-{self}/usr/lib/postgresql/{self}/bin"));
+        if bin.join("pg_dumpall").exists() {
+            return Some(bin);
+        }
+        let missing = format!("PostgreSQL {self} is not in {}: run ci/install", bin.display());
+        if std::env::var_os("REQUIRE_SERVICES").is_some_and(|value| value != "0") {
+            panic!("{missing}");
+        }
+        let _ = writeln!(std::io::stderr(), "skipped: {missing}");
+        None
+    }
+}
+
+impl fmt::Display for Major {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
+/// Where `ci/install` puts programs; the rule stands there.
+fn home() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(dir) = set("BACKUP_TESTS_DIR") {
+        dir
+    } else if rustix::process::geteuid().is_root() {
+        PathBuf::from("/var/cache/backup-tests")
+    } else {
+        set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).unwrap_or_default().join("backup-tests")
+    }
+}
+
+/// How a server differs from the plain one.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Further arguments of initdb; a later one wins over the plain `--locale=C --encoding=UTF8`.
+    pub initdb: Vec<String>,
+    /// Lines of postgresql.conf.
+    pub conf: Vec<String>,
+    /// The whole of pg_hba.conf, in place of one that trusts everybody.
+    pub hba: Option<String>,
+    /// The password of `postgres`; TCP connections must then give it (SCRAM), the socket's need not.
+    pub password: Option<String>,
+    /// Files for the data directory, readable by the server alone: certificates and keys.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// A server on 127.0.0.1 and on a socket, in a folder of its own.
+///
+/// Stopped and removed on drop, and also when the test process dies without one.
+#[derive(Debug)]
+pub struct Server {
+    major: Major,
+    bin: PathBuf,
+    dir: PathBuf,
+    port: u16,
+    password: Option<String>,
+    keeper: Child,
+}
+
+/// Lives as long as its standard input is open, which is as long as the test lives. Runs as the server's user.
+const KEEPER: &str = r#"
+bin=$1 dir=$2
+"$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -t 120 -w -s start >"$dir/start" 2>&1 </dev/null && echo ready || echo failed
+cat >/dev/null
+"$bin/pg_ctl" -D "$dir/data" -m immediate -t 60 -w -s stop >/dev/null 2>&1
+rm -rf "$dir"
+"#;
+
+impl Server {
+    /// Starts a plain server: encoding UTF8, locale C, everybody trusted, superuser `postgres`.
+    ///
+    /// `None` where [`Major::bin_dir`] is: `let Some(server) = Server::start(Major::V17) else { return };`
+    ///
+    /// # Panics
+    /// When the server does not start; the message has its log.
+    pub fn start(major: Major) -> Option<Self> {
+        Self::start_with(major, &Setup::default())
+    }
+
+    /// Starts a server as `setup` has it; else as [`Server::start`].
+    pub fn start_with(major: Major, setup: &Setup) -> Option<Self> {
+        let bin = major.bin_dir()?;
+        // Another process can take the free port before the server does.
+        let mut failure = String::new();
+        for _ in 0..5 {
+            match Self::try_start(major, &bin, setup) {
+                Ok(server) => return Some(server),
+                Err(log) => failure = log,
+            }
+            if !failure.contains("Address already in use") {
+                break;
+            }
+        }
+        panic!("PostgreSQL {major} does not start: {failure}");
+    }
+
+    fn try_start(major: Major, bin: &Path, setup: &Setup) -> Result<Self, String> {
+        let dir = tempfile::Builder::new().prefix("backup-pg-").tempdir().expect("a temporary folder").keep();
+        give(&dir);
+        let data = dir.join("data");
+        let mut initdb = as_server(Command::new(bin.join("initdb")), &dir);
+        if let Some(password) = &setup.password {
+            let file = dir.join("password");
+            std::fs::write(&file, password).expect("a file with the password");
+            give(&file);
+            initdb.arg("--pwfile").arg(file);
+        }
+        let output = initdb
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .args(&setup.initdb)
+            .arg("-D")
+            .arg(&data)
+            .output()
+            .expect("initdb runs");
+        if !output.status.success() {
+            let _ = std::fs::remove_dir_all(&dir);
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let mut conf = format!(
+            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\nfull_page_writes = off\nshared_buffers = 32MB\nmax_connections = 60\nmax_prepared_transactions = 10\nallow_in_place_tablespaces = \
+             on\nlog_timezone = UTC\ntimezone = UTC\n",
+            dir.display()
+        );
+        for line in &setup.conf {
+            conf.push_str(line);
+            conf.push('\n');
+        }
+        let write = |name: &str, bytes: &[u8]| {
+            let path = data.join(name);
+            std::fs::write(&path, bytes).expect("a file of the data directory");
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+            give(&path);
+        };
+        let mut whole = std::fs::read(data.join("postgresql.conf")).expect("initdb's postgresql.conf");
+        whole.extend_from_slice(conf.as_bytes());
+        write("postgresql.conf", &whole);
+        for (name, bytes) in &setup.files {
+            write(name, bytes);
+        }
+        if let Some(hba) = &setup.hba {
+            write("pg_hba.conf", hba.as_bytes());
+        } else if setup.password.is_some() {
+            write("pg_hba.conf", b"local all all trust\nhost all all all scram-sha-256\n");
+        }
+        let mut keeper = as_server(Command::new("/bin/sh"), &dir)
+            .args(["-c", KEEPER, "keeper"])
+            .args([bin, &dir])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Who reads the test's standard error to its end has waited for the servers to go.
+            .stderr(Stdio::inherit())
+            // Ctrl-C ends the tests; the keeper then sees the end of its input.
+            .process_group(0)
+            .spawn()
+            .expect("/bin/sh runs");
+        let mut said = String::new();
+        let _ = BufReader::new(keeper.stdout.take().expect("stdout is piped")).read_line(&mut said);
+        if said.trim() != "ready" {
+            let log = [dir.join("start"), dir.join("log")].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+            drop(keeper.stdin.take());
+            let _ = keeper.wait();
+            return Err(log.concat());
+        }
+        Ok(Self { major, bin: bin.to_owned(), dir, port, password: setup.password.clone(), keeper })
+    }
+
+    /// The server's version.
+    pub fn major(&self) -> Major {
+        self.major
+    }
+
+    /// The folder of its programs, for a command that looks for them there or on the PATH.
+    pub fn bin_dir(&self) -> &Path {
+        &self.bin
+    }
+
+    /// Its folder: the socket, `log`, `data`; removed with it.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its TCP port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How to connect as `postgres` over TCP, without the password.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The same as libpq's environment variables, the password among them.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        let mut env = vec![
+            ("PGHOST", "127.0.0.1".to_owned()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", "postgres".to_owned()),
+            ("PGDATABASE", "postgres".to_owned()),
+        ];
+        env.extend(self.password.iter().map(|password| ("PGPASSWORD", password.clone())));
+        env
+    }
+
+    /// One of its programs, connected over the socket as `postgres`, with nothing of the caller's PG* variables.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PG") {
+                command.env_remove(name);
+            }
+        }
+        command.env("PGHOST", &self.dir).env("PGPORT", self.port.to_string()).env("PGUSER", "postgres");
+        command.env("PGDATABASE", "postgres").env("LC_ALL", "C.UTF-8").env("PGTZ", "UTC");
+        command
+    }
+
+    /// What `sql` prints in `database`: unaligned rows, without headers.
+    ///
+    /// # Panics
+    /// At the first error of `sql`, with psql's words.
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        self.try_psql(database, sql).unwrap_or_else(|error| panic!("PostgreSQL {}: {error}\nin: {}", self.major, head(sql)))
+    }
+
+    /// As [`Server::psql`]; psql's words as the error.
+    pub fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
+        self.feed(database, &[], sql.as_bytes()).map(|out| String::from_utf8_lossy(&out).trim_end_matches('\n').to_owned())
+    }
+
+    /// Runs a whole script, `\connect` and COPY data included, with psql's variables; stops at the first error.
+    pub fn feed(&self, database: &str, variables: &[(&str, &OsStr)], script: &[u8]) -> Result<Vec<u8>, String> {
+        let mut command = self.command("psql");
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]);
+        for (name, value) in variables {
+            let mut setting = std::ffi::OsString::from(format!("{name}="));
+            setting.push(value);
+            command.arg("-v").arg(setting);
+        }
+        let mut psql = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("psql: {error}"))?;
+        let mut stdin = psql.stdin.take().expect("stdin is piped");
+        let output = std::thread::scope(|scope| {
+            // psql that stops early closes its end: its exit status tells, not the broken pipe.
+            scope.spawn(move || stdin.write_all(script));
+            psql.wait_with_output()
+        })
+        .map_err(|error| format!("psql: {error}"))?;
+        if output.status.success() { Ok(output.stdout) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    }
+
+    /// What the real pg_dumpall of this version prints, byte for byte.
+    pub fn pg_dumpall(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = self.command("pg_dumpall").args(arguments).output().expect("pg_dumpall runs");
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "pg_dumpall {}: {words}", self.major);
+        output.stdout
+    }
+
+    /// An empty folder that the server may use for a tablespace, made now.
+    pub fn tablespace(&self, name: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        std::fs::create_dir(&path).expect("a folder for a tablespace");
+        give(&path);
+        path
+    }
+
+    /// Ends the server as a crash does: connections break where they are. [`Server::start_again`] brings it back.
+    pub fn crash(&self) {
+        self.pg_ctl(&["-m", "immediate", "-w", "stop"]);
+    }
+
+    /// Starts the server after [`Server::crash`], on the same port.
+    pub fn start_again(&self) {
+        let log = self.dir.join("log");
+        self.pg_ctl(&["-w", "-l", &log.to_string_lossy(), "start"]);
+    }
+
+    /// Runs pg_ctl on the data directory.
+    pub fn pg_ctl(&self, arguments: &[&str]) {
+        // Not output(): the postmaster that a start leaves behind would hold the pipes open.
+        let status = as_server(Command::new(self.bin.join("pg_ctl")), &self.dir)
+            .arg("-D")
+            .arg(self.dir.join("data"))
+            .arg("-s")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("pg_ctl runs");
+        assert!(status.success(), "pg_ctl {arguments:?} failed: {}", self.log());
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// Debian's `nobody`: the server refuses root.
+const NOBODY: u32 = 65534;
+
+fn as_server(mut command: Command, dir: &Path) -> Command {
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command.current_dir(dir).env("LC_ALL", "C.UTF-8").env("HOME", dir);
+    command
+}
+
+fn give(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("root may give a file away");
+    }
+}
+
+fn head(sql: &str) -> String {
+    sql.chars().take(500).collect()
+}
