@@ -52,6 +52,11 @@ pub enum Event<'a> {
         /// Which.
         id: BackupId,
     },
+    /// A retention has judged a backup; nothing was deleted yet.
+    Judged {
+        /// What becomes of it, and why.
+        verdict: &'a crate::Verdict,
+    },
     /// These were stopped.
     Paused {
         /// In the order in which they will be started.
