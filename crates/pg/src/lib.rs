@@ -2,11 +2,13 @@
 
 mod acl;
 mod catalog;
+pub mod config;
 mod definition;
 mod graph;
 pub mod object;
 pub mod quote;
 mod version;
 
+pub use config::Config;
 pub use definition::{Definition, definition, header};
 pub use version::Version;
