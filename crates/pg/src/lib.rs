@@ -7,6 +7,7 @@ mod definition;
 mod graph;
 pub mod object;
 pub mod quote;
+pub mod script;
 mod version;
 
 pub use config::Config;

@@ -1,0 +1,12 @@
+//! psql input: what `pg_dump`, `pg_dumpall` and our own parts write, read as items and played into a server.
+
+mod item;
+mod lexer;
+mod meta;
+mod scanner;
+#[cfg(test)]
+mod tests;
+
+pub use item::{Item, Meta, Statement};
+pub use meta::MetaCommand;
+pub use scanner::{LONGEST, Scanner};
