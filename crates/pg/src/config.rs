@@ -170,6 +170,25 @@ impl Default for Keepalives {
 }
 
 impl Config {
+    /// `user` at `dbname` on `host`, and libpq's defaults for everything else. Reads nothing.
+    pub fn new(host: Host, user: impl Into<String>, dbname: impl Into<String>) -> Self {
+        Self {
+            hosts: vec![host],
+            user: user.into(),
+            password: None,
+            passfile: Arc::default(),
+            dbname: dbname.into(),
+            application_name: "pg-backup".to_owned(),
+            options: None,
+            connect_timeout: None,
+            tls: Tls::default(),
+            channel_binding: ChannelBinding::default(),
+            target_session_attrs: TargetSessionAttrs::default(),
+            keepalives: Keepalives::default(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// Reads a `postgresql://` URI or a `key=value` string; what it leaves out has libpq's defaults.
     ///
     /// No environment variable is read, and no file but those that `text` names.

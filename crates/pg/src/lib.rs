@@ -3,13 +3,18 @@
 mod acl;
 mod catalog;
 pub mod config;
+mod connect;
 mod definition;
 mod graph;
 pub mod object;
+mod pg_error;
 pub mod quote;
 pub mod script;
+mod tls;
 mod version;
 
 pub use config::Config;
+pub use connect::{Canceller, Purpose, Session, connect, pin};
 pub use definition::{Definition, definition, header};
+pub use pg_error::pg_error;
 pub use version::Version;
