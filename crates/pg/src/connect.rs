@@ -290,7 +290,9 @@ where
     let version = setting(&client, "SHOW server_version_num").await?;
     let version = version.parse().map(Version).map_err(|_| Error::failed(format!("the server's version is {version:?}")))?;
     if !is_wanted(&client, wanted).await? {
-        return Err(Error::failed("the server is not what target_session_attrs asks for").into());
+        return Err(Error::failed("the server is not what target_session_attrs asks for")
+            .with_hint("give the hosts of the other servers as well, or leave it out")
+            .into());
     }
     if purpose != Purpose::Ask {
         pin(&client, purpose).await.map_err(|error| pg_error("pin the settings of the session", error))?;
