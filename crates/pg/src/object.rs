@@ -83,14 +83,15 @@ pub enum Kind {
     ForeignDataWrapper,
     ForeignServer,
     UserMapping,
+    /// A default of a domain that is set after it, or a check that no table may be there for; other checks of domains that
+    /// come after them are [`Constraint`](Kind::Constraint)s.
+    DomainConstraint,
     /// Tables, views, materialized views, sequences.
     Relation,
     /// `ATTACH PARTITION`, or `INHERIT` where the order of columns asks for it.
     Attach,
     /// A column default, apart from its table so that no loop can go through it.
     Default,
-    /// A constraint of a domain that is added after it.
-    DomainConstraint,
     // From here on: Section::Post.
     /// Primary keys, unique and exclusion constraints, and checks that call functions or are not valid.
     Constraint,

@@ -3,7 +3,14 @@
 //! Every query runs with an empty `search_path`, so that whatever the server deparses comes out qualified. A new object
 //! type is a file with `async fn read(reader: &mut Reader<'_>) -> Result<()>` and a line in [`Catalog::read`].
 
+mod aggregate;
+mod extension;
+mod function;
+mod language;
 mod reader;
+mod schema;
+mod types;
+mod uncovered;
 
 use backup_core::Result;
 use tokio_postgres::Client;
@@ -21,8 +28,10 @@ pub(crate) struct Catalog {
     /// Which object needs which, from `pg_depend`.
     pub(crate) edges: Vec<(Id, Id)>,
     /// Tables whose rows are dumped.
+    #[expect(dead_code, reason = "for the readers of rows")]
     pub(crate) tables: Vec<TableData>,
     /// Sequences and their state.
+    #[expect(dead_code, reason = "for the readers of rows")]
     pub(crate) sequences: Vec<SequenceData>,
 }
 
@@ -66,7 +75,13 @@ impl Catalog {
     pub(crate) async fn read(client: &Client, version: Version) -> Result<Self> {
         let mut reader = Reader::new(client, version).await?;
         // One line per object type.
-        let _ = &mut reader;
+        schema::read(&mut reader).await?;
+        language::read(&mut reader).await?;
+        extension::read(&mut reader).await?;
+        types::read(&mut reader).await?;
+        function::read(&mut reader).await?;
+        aggregate::read(&mut reader).await?;
+        uncovered::check(&reader).await?;
         reader.finish().await
     }
 }

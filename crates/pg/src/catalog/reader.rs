@@ -33,6 +33,7 @@ pub(crate) struct Reader<'a> {
     labels: HashMap<(u32, u32, i32), Vec<(String, String)>>,
     objects: Vec<Object>,
     owners: HashMap<Address, Id>,
+    apart: HashMap<Address, Id>,
 }
 
 impl<'a> Reader<'a> {
@@ -51,6 +52,7 @@ impl<'a> Reader<'a> {
             labels: HashMap::new(),
             objects: Vec::new(),
             owners: HashMap::new(),
+            apart: HashMap::new(),
         };
         for row in reader.rows("roles", "SELECT oid, rolname::text FROM pg_catalog.pg_roles", &[]).await? {
             reader.roles.insert(row.get(0), row.get(1));
@@ -101,6 +103,12 @@ impl<'a> Reader<'a> {
         self.owners.insert(address, id);
     }
 
+    /// Says that what `address` calls or reads is needed by `id` alone: the default of a domain, whose dependencies are
+    /// recorded under the domain.
+    pub(crate) fn needs_apart(&mut self, address: Address, id: Id) {
+        self.apart.insert(address, id);
+    }
+
     /// Whether `address` belongs to an extension, which creates it.
     pub(crate) fn is_member(&self, class: u32, oid: u32) -> bool {
         self.members.contains_key(&Address { class, oid })
@@ -149,7 +157,8 @@ impl<'a> Reader<'a> {
         let mut edges = HashSet::new();
         for row in self.rows("dependencies", sql, &[]).await? {
             let (from, to) = (Address { class: row.get(0), oid: row.get(1) }, Address { class: row.get(2), oid: row.get(3) });
-            if let (Some(from), Some(to)) = (self.resolve(from), self.resolve(to))
+            let apart = self.apart.get(&from).copied().filter(|_| !matches!(to.class, class::PG_TYPE | class::PG_NAMESPACE));
+            if let (Some(from), Some(to)) = (apart.or_else(|| self.resolve(from)), self.resolve(to))
                 && from != to
             {
                 edges.insert((from, to));
