@@ -4,11 +4,14 @@
 //! type is a file with `async fn read(reader: &mut Reader<'_>) -> Result<()>` and a line in [`Catalog::read`].
 
 mod aggregate;
+mod default;
 mod extension;
 mod function;
 mod language;
+mod options;
 mod reader;
 mod schema;
+mod table;
 mod types;
 mod uncovered;
 
@@ -81,6 +84,8 @@ impl Catalog {
         types::read(&mut reader).await?;
         function::read(&mut reader).await?;
         aggregate::read(&mut reader).await?;
+        table::read(&mut reader).await?;
+        default::read(&mut reader).await?;
         uncovered::check(&reader).await?;
         reader.finish().await
     }
