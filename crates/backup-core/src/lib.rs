@@ -20,6 +20,7 @@ pub mod manifest;
 mod monitor;
 mod name;
 mod paused;
+pub mod process;
 mod prune;
 mod record;
 mod recover;

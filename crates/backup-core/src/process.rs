@@ -1,0 +1,195 @@
+//! Children are bodies: what a program prints, with its exit status as the last byte.
+
+use std::io;
+use std::pin::Pin;
+use std::process::{ExitStatus, Stdio};
+use std::task::{Context, Poll, ready};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use crate::body::sound;
+use crate::{Body, Doing, Error, Result};
+
+/// How much of what a child complained is kept, in bytes: its last words.
+const LAST_WORDS: usize = 8 * 1024;
+
+/// Starts `command` and makes a body of its standard output, whose end of file comes only after exit status 0.
+///
+/// Any other end is an error with the status and the last 8 KiB of standard error. The child has no standard input and
+/// leads a process group of its own, so that a Ctrl-C at the terminal reaches us first; dropping the body before its end kills
+/// the whole group. Fails when the program cannot be started. Must be called within a Tokio runtime.
+pub fn stdout(mut command: Command) -> Result<Body> {
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let mut child = command
+        .spawn()
+        .doing(|| format!("start {program}"))
+        .map_err(|error| error.with_hint(format!("look whether {program} is installed and on the PATH")))?;
+    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    Ok(sound(Running { program, child, group, stdout, stderr, words: Vec::new() }))
+}
+
+struct Running {
+    program: String,
+    child: Child,
+    /// The group to kill; none once the child was waited for, as its number may be another's then.
+    group: Option<Pid>,
+    /// None once it ended.
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    words: Vec<u8>,
+}
+
+impl Running {
+    /// Takes what the child complains, so that it never waits for us there.
+    fn listen(&mut self, cx: &mut Context<'_>) {
+        let mut space = [0; 4096];
+        while let Some(stderr) = &mut self.stderr {
+            let mut buf = ReadBuf::new(&mut space);
+            match Pin::new(stderr).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => keep(&mut self.words, buf.filled()),
+                Poll::Ready(_) => self.stderr = None,
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// Takes what is left in the pipe of a child that has ended, without waiting for a grandchild that holds it open.
+    fn last_words(&mut self) {
+        let mut space = [0; 4096];
+        while let Some(stderr) = &self.stderr {
+            match rustix::io::read(stderr, &mut space) {
+                Ok(length @ 1..) => keep(&mut self.words, space.get(..length).unwrap_or_default()),
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(0) | Err(_) => self.stderr = None,
+            }
+        }
+    }
+
+    fn end(&mut self, status: ExitStatus) -> io::Result<()> {
+        if status.success() {
+            return Ok(());
+        }
+        self.last_words();
+        let error = Error::failed(format!("{} ended with {status}", self.program));
+        let words = String::from_utf8_lossy(&self.words).trim().to_owned();
+        Err(if words.is_empty() { error } else { error.with_source(words) }.into())
+    }
+}
+
+impl AsyncRead for Running {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.listen(cx);
+        if let Some(stdout) = &mut this.stdout {
+            let before = buf.filled().len();
+            ready!(Pin::new(stdout).poll_read(cx, buf))?;
+            if buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+            this.stdout = None;
+        }
+        let status = {
+            let waiting = std::pin::pin!(this.child.wait());
+            ready!(waiting.poll(cx))?
+        };
+        this.group = None;
+        Poll::Ready(this.end(status))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // It may have ended meanwhile; then there is nothing to kill.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+fn keep(words: &mut Vec<u8>, more: &[u8]) {
+    words.extend_from_slice(more);
+    words.drain(..words.len().saturating_sub(LAST_WORDS));
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+    use super::*;
+    use crate::body::to_vec;
+
+    fn sh(script: &str) -> Body {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        stdout(command).expect("sh starts")
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ends_well_is_a_whole_body() {
+        assert_eq!(to_vec(sh("echo a; echo complaint >&2; echo b"), 99).await.expect("whole"), b"a\nb\n");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_fails_behind_its_last_byte_breaks_the_body() {
+        let mut body = sh("echo all of it; echo first >&2; echo 'no space left' >&2; exit 3");
+        let mut bytes = Vec::new();
+        let error = body.read_to_end(&mut bytes).await.expect_err("exit status 3");
+        assert_eq!(bytes, b"all of it\n");
+        assert_eq!(Error::from(error).chain(), "sh ended with exit status: 3: first no space left");
+        body.read_to_end(&mut bytes).await.expect_err("a broken body stays broken");
+    }
+
+    #[tokio::test]
+    async fn a_child_killed_by_a_signal_breaks_the_body() {
+        let error = to_vec(sh("echo a; kill -9 $$"), 99).await.expect_err("killed");
+        assert_eq!(error.chain(), "sh ended with signal: 9 (SIGKILL)");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_closes_its_output_is_waited_for() {
+        let error = to_vec(sh("exec >&-; read x </dev/null; exit 7"), 99).await.expect_err("exit status 7");
+        assert_eq!(error.chain(), "sh ended with exit status: 7");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_complains_more_than_a_pipe_holds_does_not_hang_and_its_last_words_are_kept() {
+        let error = to_vec(sh("i=0; while [ $i -lt 20000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1"), 99).await;
+        let line = error.expect_err("exit status 1").chain();
+        assert!(line.ends_with("line 19998 line 19999") && line.len() < LAST_WORDS + 100, "{line}");
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_holds_standard_error_does_not_hold_us() {
+        let mut printed = Vec::new();
+        let error = sh("sleep 600 >/dev/null & echo $!; exit 1").read_to_end(&mut printed).await.expect_err("exit status 1");
+        let grandchild = String::from_utf8_lossy(&printed).trim().parse().ok().and_then(Pid::from_raw).expect("its number");
+        rustix::process::kill_process(grandchild, Signal::KILL).expect("it still runs");
+        assert_eq!(error.to_string(), "sh ended with exit status: 1");
+    }
+
+    #[tokio::test]
+    async fn dropping_the_body_kills_the_whole_group() {
+        // The grandchild holds the lock until it dies; taking it waits for that.
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lock");
+        let mut body = BufReader::new(sh(&format!("(flock 9; echo locked; sleep 600) 9>'{}' & wait", path.display())));
+        let mut line = String::new();
+        body.read_line(&mut line).await.expect("the grandchild runs");
+        assert_eq!(line, "locked\n");
+        let file = std::fs::File::open(&path).expect("the lock file");
+        assert!(rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err(), "it is held");
+        drop(body);
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("it is free");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_exist() {
+        let error = stdout(Command::new("no-such-program")).err().expect("it cannot start");
+        assert!(error.chain().starts_with("failed to start no-such-program: "), "{}", error.chain());
+        assert!(error.hint().is_some());
+    }
+}
