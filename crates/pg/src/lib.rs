@@ -6,6 +6,8 @@ mod catalog;
 pub mod config;
 mod connect;
 mod definition;
+pub mod external;
+pub mod extract;
 mod graph;
 pub mod object;
 mod pg_error;

@@ -3,10 +3,12 @@
 mod item;
 mod lexer;
 mod meta;
+mod player;
 mod scanner;
 #[cfg(test)]
 mod tests;
 
 pub use item::{Item, Meta, Statement};
 pub use meta::MetaCommand;
+pub use player::{Played, Player};
 pub use scanner::{LONGEST, Scanner};

@@ -215,21 +215,30 @@ impl<R: AsyncRead + Unpin> Scanner<R> {
             None if !self.eof => return Ok(Scanned::More),
             None => (rest, self.buf.len()),
         };
-        let command = meta::parse(text).map_err(|why| refused(line, why))?;
-        match (&command, self.restricted.take()) {
-            (MetaCommand::Unrestrict(key), Some(wanted)) if *key == wanted => {}
-            (MetaCommand::Unrestrict(_), _) => {
-                return Err(refused(line, "the key of \\unrestrict is not that of \\restrict".into()));
-            }
-            (_, Some(_)) => return Err(refused(line, "a backslash command stands between \\restrict and \\unrestrict".into())),
-            (MetaCommand::Restrict(key), None) => self.restricted = Some(key.clone()),
-            // A session begins anew.
-            (MetaCommand::Connect { .. }, None) => self.lexer.escapes = false,
-            (MetaCommand::Encoding(encoding), None) => safe(encoding, line)?,
-        }
+        let whole = self.buf.get(..end).unwrap_or_default().ends_with(b"\n");
+        let command = match meta::parse(text).and_then(|command| self.obey(&command).map(|()| command)) {
+            Ok(command) if whole || matches!(command, MetaCommand::Unrestrict(_)) => command,
+            Err(why) if whole => return Err(refused(line, why)),
+            // Cut short it can say something else.
+            _ => return Err(Error::damaged(format!("the script breaks off inside of the command in line {line}"))),
+        };
         let raw = self.take(end);
         self.lexer.reset();
         Ok(Scanned::Item(Item::Meta(Meta { raw, start: at, line, command })))
+    }
+
+    /// Follows what a backslash command means for the reading itself, or says why it cannot stand here.
+    fn obey(&mut self, command: &MetaCommand) -> Result<(), String> {
+        match (command, self.restricted.take()) {
+            (MetaCommand::Unrestrict(key), Some(wanted)) if *key == wanted => {}
+            (MetaCommand::Unrestrict(_), _) => return Err("the key of \\unrestrict is not that of \\restrict".to_owned()),
+            (_, Some(_)) => return Err("a backslash command stands between \\restrict and \\unrestrict".to_owned()),
+            (MetaCommand::Restrict(key), None) => self.restricted = Some(key.clone()),
+            // A session begins anew.
+            (MetaCommand::Connect { .. }, None) => self.lexer.escapes = false,
+            (MetaCommand::Encoding(encoding), None) => safe(encoding)?,
+        }
+        Ok(())
     }
 
     /// Follows the settings on which the reading itself depends.
@@ -240,7 +249,9 @@ impl<R: AsyncRead + Unpin> Scanner<R> {
         let Some((name, value)) = setting(statement.sql()) else { return Ok(()) };
         match name.as_str() {
             "standard_conforming_strings" => self.lexer.escapes = matches!(value.as_str(), "off" | "of" | "false" | "no" | "0"),
-            "client_encoding" | "names" => safe(&value, statement.line)?,
+            "client_encoding" | "names" => safe(&value).map_err(|why| {
+                Error::usage(format!("line {}: {why}", statement.line)).with_hint("dump again with --encoding=UTF8")
+            })?,
             _ => {}
         }
         Ok(())
@@ -322,11 +333,10 @@ fn recognised(start: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn safe(encoding: &str, line: u64) -> Result<()> {
+fn safe(encoding: &str) -> Result<(), String> {
     let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
     match UNSAFE_ENCODINGS.contains(&plain.to_ascii_lowercase().as_str()) {
-        true => Err(Error::usage(format!("line {line}: a script in {plain} cannot be read safely"))
-            .with_hint("dump again with --encoding=UTF8")),
+        true => Err(format!("a script in {plain} cannot be read safely")),
         false => Ok(()),
     }
 }

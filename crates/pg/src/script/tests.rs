@@ -212,7 +212,7 @@ fn connect_in_every_form() {
     ] {
         if text.contains("''b") {
             // A quote right behind a quoted value is no connection string.
-            assert_eq!(refused(text).0, Kind::Usage);
+            assert_eq!(refused(format!("{text}\n")).0, Kind::Usage);
             continue;
         }
         assert_eq!(
@@ -297,6 +297,9 @@ fn an_end_that_comes_too_early_says_what_was_open_and_where() {
         assert_eq!((kind, line.as_str()), (Kind::Damaged, "the script breaks off inside of the COPY that begins in line 2"));
     }
     assert_eq!(refused("/* a").0, Kind::Damaged);
+    for cut in ["\\", "\\conn", "\\connect \"a", "\\restrict abc\n\\unrestrict ab"] {
+        assert_eq!(refused(cut).0, Kind::Damaged, "{cut}");
+    }
     assert_eq!(refused("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1;").0, Kind::Damaged);
 }
 
