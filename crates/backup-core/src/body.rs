@@ -5,8 +5,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, DuplexStream, ReadBuf};
+use tokio::sync::mpsc;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{Error, Result};
 
@@ -16,6 +18,12 @@ pub type Body = Pin<Box<dyn AsyncRead + Send>>;
 
 /// How much a pipe holds between its writer and its reader, in bytes.
 pub const PIPE: usize = 256 * 1024;
+
+/// How much is read at once where bytes are moved, in bytes.
+pub const CHUNK: usize = 64 * 1024;
+
+/// How many chunks a task reads ahead.
+const AHEAD: usize = 4;
 
 /// Makes a body of any reader: after its first error it only fails, after its end it only ends.
 pub fn sound(reader: impl AsyncRead + Send + 'static) -> Body {
@@ -37,6 +45,32 @@ where
 {
     let (writer, reader) = tokio::io::duplex(PIPE);
     sound(Piped { writing: Some(Box::pin(write(writer))), reader })
+}
+
+/// Reads `body` on a task of its own, a few chunks ahead of whoever reads what is returned: two processors share the work.
+///
+/// Dropping the body ends the task; `tasks` knows when it has ended.
+pub fn spawned(tasks: &TaskTracker, mut body: Body) -> Body {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let reading = async move {
+        loop {
+            let mut chunk = BytesMut::with_capacity(CHUNK);
+            let read = body.read_buf(&mut chunk).await;
+            let ended = !matches!(read, Ok(1..));
+            // No one listens any more: the task is about to be ended.
+            if sender.send(read.map(|_| chunk.freeze())).await.is_err() || ended {
+                return;
+            }
+        }
+    };
+    let task = AbortOnDropHandle::new(tasks.spawn(reading));
+    sound(Spawned { receiver, chunk: Bytes::new(), _task: task })
+}
+
+/// Reads a body to its end and returns how many bytes it had.
+pub async fn drain(body: Body) -> Result<u64> {
+    let mut body = tokio::io::BufReader::with_capacity(CHUNK, body);
+    Ok(tokio::io::copy_buf(&mut body, &mut tokio::io::sink()).await?)
 }
 
 /// Reads a body that must not be longer than `most` bytes into memory.
@@ -107,6 +141,26 @@ impl AsyncRead for Piped {
     }
 }
 
+struct Spawned {
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+    chunk: Bytes,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl AsyncRead for Spawned {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.chunk.is_empty() {
+            // Only an empty chunk says that the end was reached; a task that just went away did not get there.
+            let gone = || Err(Error::failed("the task that read was cut off").into());
+            self.chunk = ready!(self.receiver.poll_recv(cx)).unwrap_or_else(gone)?;
+        }
+        let length = self.chunk.len().min(buf.remaining());
+        buf.put_slice(&self.chunk[..length]);
+        self.chunk.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
@@ -133,6 +187,27 @@ mod tests {
     async fn a_writer_may_write_more_than_the_pipe_holds() {
         let body = piped(|mut writer| async move { Ok(writer.write_all(&vec![7; PIPE * 3]).await?) });
         assert_eq!(to_vec(body, u64::MAX).await.expect("whole").len(), PIPE * 3);
+    }
+
+    #[tokio::test]
+    async fn a_body_on_a_task_of_its_own_is_the_same_body() {
+        let tasks = TaskTracker::new();
+        let bytes: Vec<u8> = (0..CHUNK * 9 + 1).map(|at| at as u8).collect();
+        let body = spawned(&tasks, from_bytes(bytes.clone()));
+        assert_eq!(to_vec(body, u64::MAX).await.expect("whole"), bytes);
+        let mut body = spawned(&tasks, piped(|_| async { Err(Error::damaged("flipped")) }));
+        let error = Error::from(body.read_u8().await.expect_err("it broke"));
+        assert_eq!(error.kind(), Kind::Damaged);
+        assert!(body.read_u8().await.is_err(), "a broken body stays broken");
+        drop(spawned(&tasks, piped(|_| std::future::pending())));
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_no_quiet_end() {
+        let mut body = spawned(&TaskTracker::new(), piped(|_| async { panic!("on purpose") }));
+        assert!(body.read_to_end(&mut Vec::new()).await.is_err());
     }
 
     #[tokio::test]

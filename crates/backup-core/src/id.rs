@@ -19,7 +19,8 @@ impl BackupId {
     /// The ID of a backup begun at `now` when `newest` is there: `now`, or a second after `newest` where the clock stepped back.
     pub fn next(now: Timestamp, newest: Option<BackupId>) -> Self {
         let now = Self::at(now);
-        newest.map_or(now, |newest| now.max(Self(newest.0 + SignedDuration::from_secs(1))))
+        let after = |newest: Self| newest.0.saturating_add(SignedDuration::from_secs(1)).map_or(newest, Self);
+        newest.map_or(now, |newest| now.max(after(newest)))
     }
 
     /// The ID of the second that `time` lies in.

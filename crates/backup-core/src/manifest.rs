@@ -1,9 +1,12 @@
 //! What a backup holds, as it lies in `manifest.json`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{BackupId, Error, Facts, Key, Kind, Name, Origin, Result, Sha256};
+use crate::{layout, sums};
 
 /// The version of the stored format. It changes with `docs/format.md` and the sample in `tests/data/manifest/`.
 pub const FORMAT: u32 = 1;
@@ -123,7 +126,54 @@ impl Manifest {
             return Err(Error::failed(format!("the backup has format {format}, this program knows up to {FORMAT}"))
                 .with_hint("use the version of the program that wrote it, or a newer one"));
         }
-        serde_json::from_str(text).map_err(wrong)
+        let manifest: Self = serde_json::from_str(text).map_err(wrong)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// How many bytes the stored files have together, the sums included.
+    pub fn stored_size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).fold(self.sums.size, u64::saturating_add)
+    }
+
+    /// What must be true between the lines: nobody who read a manifest checks it again.
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::damaged(format!("the manifest contradicts itself: {what}")));
+        let sums = sums::render(&self.files);
+        if self.sums != sums::file(&sums) {
+            return wrong(format!("{} does not list its files", self.sums.key));
+        }
+        let mut total = Some(self.sums.size);
+        let mut files = BTreeSet::new();
+        for file in &self.files {
+            total = total.and_then(|total| total.checked_add(file.size));
+            if layout::is_ours(file.key.as_str()) {
+                return wrong(format!("{} is not for parts", file.key));
+            }
+            if !files.insert(&file.key) {
+                return wrong(format!("{} is there twice", file.key));
+            }
+        }
+        if total.is_none() {
+            return wrong("its files have more bytes than there can be".into());
+        }
+        let mut names = BTreeSet::new();
+        for part in &self.parts {
+            if !names.insert(&part.name) {
+                return wrong(format!("part {:?} is there twice", part.name.as_str()));
+            }
+            if let Some(key) = part.files.iter().find(|key| !files.remove(key)) {
+                return wrong(format!("part {:?} is in {key}, which is no file of its own", part.name.as_str()));
+            }
+        }
+        let Sealed { encryption, key, details, .. } = &self.seal;
+        if details.is_some() != encryption.is_some() || (key.is_some() && encryption.is_none()) {
+            return wrong("its seal is half encrypted".into());
+        }
+        match [key, details].into_iter().flatten().find(|key| !files.contains(*key)) {
+            Some(key) => wrong(format!("its seal needs {key}, which is no file of its own")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -132,7 +182,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Manifest {
-        let file = File { key: "SHA256SUMS".parse().expect("key"), size: 0, sha256: Sha256::of("") };
+        let file = File { key: "parts/00000.sql".parse().expect("key"), size: 0, sha256: Sha256::of("") };
         Manifest {
             format: FORMAT,
             job: "pg".parse().expect("name"),
@@ -143,8 +193,14 @@ mod tests {
             origin: Origin { kind: "test".into(), identity: "1".into(), version: "1".into(), facts: Facts::new() },
             needs: Vec::new(),
             seal: Sealed { compression: "zstd".into(), encryption: None, key: None, details: None },
-            sums: file.clone(),
-            parts: Vec::new(),
+            sums: sums::file(&sums::render(std::slice::from_ref(&file))),
+            parts: vec![StoredPart {
+                name: "a table".parse().expect("name"),
+                size: 0,
+                sha256: Sha256::of(""),
+                facts: Facts::new(),
+                files: vec![file.key.clone()],
+            }],
             files: vec![file],
         }
     }
@@ -164,6 +220,33 @@ mod tests {
             assert_eq!(Manifest::from_bytes(&flipped).expect_err("flipped").kind(), Kind::Damaged, "byte {at}");
             assert_eq!(Manifest::from_bytes(&bytes[..at]).expect_err("cut").kind(), Kind::Damaged, "cut at {at}");
         }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_damage() {
+        let twice = |manifest: &mut Manifest| manifest.files.push(manifest.files[0].clone());
+        let other = |manifest: &mut Manifest| manifest.parts[0].files = vec!["parts/1".parse().expect("key")];
+        let shared = |manifest: &mut Manifest| manifest.parts[0].files.push(manifest.files[0].key.clone());
+        let same_name =
+            |manifest: &mut Manifest| manifest.parts.push(StoredPart { files: vec![], ..manifest.parts[0].clone() });
+        let ours = |manifest: &mut Manifest| manifest.files[0].key = "manifest.json".parse().expect("key");
+        let huge = |manifest: &mut Manifest| manifest.files[0].size = u64::MAX;
+        let half = |manifest: &mut Manifest| manifest.seal.encryption = Some("age".into());
+        let nowhere = |manifest: &mut Manifest| {
+            manifest.seal.encryption = Some("age".into());
+            manifest.seal.details = Some("nowhere".parse().expect("key"));
+        };
+        let changes: [&dyn Fn(&mut Manifest); 8] = [&twice, &other, &shared, &same_name, &ours, &huge, &half, &nowhere];
+        for (nth, change) in changes.iter().enumerate() {
+            let mut manifest = sample();
+            change(&mut manifest);
+            manifest.sums = sums::file(&sums::render(&manifest.files));
+            let error = Manifest::from_bytes(&manifest.to_bytes().expect("written")).expect_err("a contradiction");
+            assert_eq!(error.kind(), Kind::Damaged, "change {nth}");
+        }
+        let mut manifest = sample();
+        manifest.files[0].sha256 = Sha256::of("other");
+        assert!(Manifest::from_bytes(&manifest.to_bytes().expect("written")).is_err(), "the sums do not fit");
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub async fn prune(
         // Not cut short: a deletion that is under way is quicker ended than explained.
         repo.delete(job, verdict.id).await.doing(|| format!("delete {} of {job}", verdict.id))?;
     }
+    repo.sweep(job).await.doing(|| format!("sweep what dead runs of {job} left"))?;
     Ok(verdicts)
 }
 

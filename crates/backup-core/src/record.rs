@@ -19,6 +19,13 @@ pub enum Record {
         /// Whether it was unsealed too, and the plain digests compared.
         unsealed: bool,
     },
+    /// It was read, and stored bytes are not what was written: what was verified or proven before does not count.
+    Damaged {
+        /// When.
+        at: Timestamp,
+        /// What is damaged.
+        what: String,
+    },
     /// It was restored into a scratch place and compared.
     Proven {
         /// When.
@@ -55,9 +62,9 @@ pub struct Records {
     pub id: BackupId,
     /// How far it got.
     pub state: State,
-    /// When it was last verified without a difference.
+    /// When it was last verified, unless it was found damaged since.
     pub verified: Option<Timestamp>,
-    /// When it was last proven without a difference.
+    /// When it was last proven, unless it was found damaged or different since.
     pub proven: Option<Timestamp>,
     /// Whether it is pinned.
     pub pinned: bool,
@@ -65,6 +72,6 @@ pub struct Records {
     pub needs: Vec<BackupId>,
     /// Size of the stored files in bytes, if it is listed.
     pub size: Option<u64>,
-    /// Why it failed, as far as that is known.
+    /// Why it failed or in what it is damaged, as far as that is known.
     pub why: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -19,15 +20,20 @@ pub trait Sink: Debug + Send + Sync {
     /// dropped future it is absent or whole. Never replaces: [`Kind::AlreadyExists`](crate::Kind::AlreadyExists).
     async fn put(&self, key: &Key, body: Body) -> Result<Put>;
 
-    /// Opens `key`, or the bytes of `range` of it. [`Kind::NotFound`](crate::Kind::NotFound) if it is not there.
+    /// Opens `key`, or what of it lies in `range` (bytes from its start). [`Kind::NotFound`](crate::Kind::NotFound) if it is not there.
     async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Body>;
 
-    /// Lists what lies under `prefix/`, in byte order of the whole key. An empty or missing place is an empty listing;
+    /// Lists what lies under `prefix/`, in byte order of the whole key, that of a group ending in `/`. An empty or missing place is an empty listing;
     /// a listing that cannot be read to its end ends in an error.
     fn list(&self, prefix: &Key, depth: Depth) -> BoxStream<'_, Result<Entry>>;
 
     /// Deletes `key`. One that is not there is no error.
     async fn delete(&self, key: &Key) -> Result<()>;
+
+    /// Removes what puts of dead runs left under `prefix/` where no listing shows it, if it is at least so old.
+    async fn sweep(&self, _prefix: &Key, _age: Duration) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What was stored.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Context, Name, Result, Stored};
+use crate::{Body, Context, Key, Name, Result, Stored};
 
 /// What is known about a part or an origin: counts, digests, the order of restore. The keys belong to whoever wrote them.
 pub type Facts = serde_json::Map<String, serde_json::Value>;
@@ -58,6 +58,8 @@ pub struct Part {
     pub name: Name,
     /// The end of the stored file's name that says what is inside: `sql`, `bson`, `tar`.
     pub extension: &'static str,
+    /// The folder in the backup where its file goes, such as `db/0003/data`; `parts` if it does not matter.
+    pub folder: Option<Key>,
     /// About how many bytes it has, for progress.
     pub estimate: Option<u64>,
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use backup_core::{
-    BackupId, Context, Draft, Error, Keep, Kind, Name, Reason, Record, Recorder, Records, Repository, Result, State, Stored,
-    Verdict, judge, prune,
+    BackupId, Context, Draft, Error, Keep, Kind, Manifest, Name, Reason, Record, Recorder, Records, Repository, Result, State,
+    Stored, Verdict, judge, prune,
 };
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
@@ -162,7 +162,7 @@ struct Shelf {
 
 #[async_trait]
 impl Repository for Shelf {
-    async fn begin(&self, _: &Name) -> Result<Box<dyn Draft>> {
+    async fn begin(&self, _: &Context, _: &Name) -> Result<Box<dyn Draft>> {
         Err(Error::failed("a shelf takes no backups"))
     }
     async fn records(&self, _: &Name) -> Result<Vec<Records>> {
@@ -170,6 +170,12 @@ impl Repository for Shelf {
     }
     async fn open(&self, _: &Name, _: BackupId) -> Result<Arc<dyn Stored>> {
         Err(Error::failed("a shelf opens no backups"))
+    }
+    async fn open_sealed(&self, _: &Name, _: BackupId) -> Result<Arc<dyn Stored>> {
+        Err(Error::failed("a shelf opens no backups"))
+    }
+    async fn newest(&self, _: &Name) -> Result<Option<Manifest>> {
+        Err(Error::failed("a shelf has no manifests"))
     }
     async fn record(&self, _: &Name, _: BackupId, _: &Record) -> Result<()> {
         Err(Error::failed("a shelf keeps no records"))
