@@ -28,8 +28,7 @@ pub struct Journal {
     path: PathBuf,
     partial: PathBuf,
     folder: File,
-    /// Closed, and with that released, with the journal.
-    _lock: File,
+    lock: File,
 }
 
 /// What a run has stopped, or is about to.
@@ -121,7 +120,7 @@ impl Journal {
             path: folder.join(format!("{stem}.json")),
             partial: folder.join(format!(".{stem}.json.partial")),
             folder: File::open(folder).doing(doing)?,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -189,6 +188,13 @@ impl Journal {
         let message = format!("what an earlier run of {} has stopped is not known: {path} {how}", self.job);
         let hint = format!("see what is stopped, start it by hand, then remove {path}");
         Error::new(Kind::StillPaused, message).with_hint(hint)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child that another thread has just forked shares the lock until its exec.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

@@ -20,7 +20,11 @@ impl fmt::Display for Unit {
 
 /// Stops and starts what stands in the way of a consistent copy.
 ///
-/// Called by [`paused`](crate::paused) only, which writes down what runs before it stops anything.
+/// Called by [`paused`](crate::paused()), which writes down what runs before it stops anything, and by
+/// [`recover`](crate::recover()) and [`resume`](crate::resume()) after it. Any of its futures may be dropped at any point.
+///
+/// The contract is a function that every lifecycle passes:
+/// [`testing_lifecycle::lifecycle_contract`](crate::testing_lifecycle::lifecycle_contract).
 #[async_trait]
 pub trait Lifecycle: fmt::Debug + Send + Sync {
     /// Names what runs now, in start order. Changes nothing.
@@ -33,7 +37,7 @@ pub trait Lifecycle: fmt::Debug + Send + Sync {
     async fn held(&self, units: &[Unit]) -> Result<()>;
 
     /// Starts `units` and waits until they run. Follows every pause, also a half-failed one, maybe in another process,
-    /// from any state. Idempotent. Starts nothing else.
+    /// from any state. Idempotent. Starts nothing else. A unit that is not there is an error, never passed over.
     async fn resume(&self, units: &[Unit]) -> Result<()>;
 
     /// What a guard on the spot would run to resume, if there can be one.
