@@ -3,15 +3,23 @@
 //! Every query runs with an empty `search_path`, so that whatever the server deparses comes out qualified. A new object
 //! type is a file with `async fn read(reader: &mut Reader<'_>) -> Result<()>` and a line in [`Catalog::read`].
 
+mod access_method;
 mod aggregate;
+mod cast;
+mod collation;
+mod conversion;
 mod default;
 mod extension;
 mod function;
 mod language;
+mod operator;
+mod operator_class;
 mod options;
 mod reader;
 mod schema;
 mod table;
+mod text_search;
+mod transform;
 mod types;
 mod uncovered;
 
@@ -80,10 +88,18 @@ impl Catalog {
         // One line per object type.
         schema::read(&mut reader).await?;
         language::read(&mut reader).await?;
+        collation::read(&mut reader).await?;
         extension::read(&mut reader).await?;
         types::read(&mut reader).await?;
+        cast::read(&mut reader).await?;
         function::read(&mut reader).await?;
         aggregate::read(&mut reader).await?;
+        access_method::read(&mut reader).await?;
+        operator::read(&mut reader).await?;
+        operator_class::read(&mut reader).await?;
+        conversion::read(&mut reader).await?;
+        text_search::read(&mut reader).await?;
+        transform::read(&mut reader).await?;
         table::read(&mut reader).await?;
         default::read(&mut reader).await?;
         uncovered::check(&reader).await?;

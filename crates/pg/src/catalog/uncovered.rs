@@ -7,29 +7,12 @@ use super::Reader;
 /// What has no reader: what it is called, the catalog whose rows `x` are those (and which of them), the catalog and OID that
 /// its membership in an extension is recorded under, and its name. A type that gets a reader loses its line here.
 const UNCOVERED: &[(&str, &str, (&str, &str), &str)] = &[
-    ("access method", "pg_am x", ("pg_am", "x.oid"), "x.amname"),
-    (
-        "cast",
-        "pg_cast x",
-        ("pg_cast", "x.oid"),
-        "x.castsource::pg_catalog.regtype::text || ' to ' || x.casttarget::pg_catalog.regtype::text",
-    ),
-    ("collation", "pg_collation x", ("pg_collation", "x.oid"), "x.collname"),
-    ("conversion", "pg_conversion x", ("pg_conversion", "x.oid"), "x.conname"),
     ("event trigger", "pg_event_trigger x", ("pg_event_trigger", "x.oid"), "x.evtname"),
     ("foreign server", "pg_foreign_server x", ("pg_foreign_server", "x.oid"), "x.srvname"),
     ("foreign table", "pg_foreign_table x", ("pg_class", "x.ftrelid"), "x.ftrelid::pg_catalog.regclass"),
     ("foreign-data wrapper", "pg_foreign_data_wrapper x", ("pg_foreign_data_wrapper", "x.oid"), "x.fdwname"),
-    ("operator", "pg_operator x", ("pg_operator", "x.oid"), "x.oid::pg_catalog.regoperator"),
-    ("operator class", "pg_opclass x", ("pg_opclass", "x.oid"), "x.opcname"),
-    ("operator family", "pg_opfamily x", ("pg_opfamily", "x.oid"), "x.opfname"),
     ("publication", "pg_publication x", ("pg_publication", "x.oid"), "x.pubname"),
     ("statistics object", "pg_statistic_ext x", ("pg_statistic_ext", "x.oid"), "x.stxname"),
-    ("text search configuration", "pg_ts_config x", ("pg_ts_config", "x.oid"), "x.cfgname"),
-    ("text search dictionary", "pg_ts_dict x", ("pg_ts_dict", "x.oid"), "x.dictname"),
-    ("text search parser", "pg_ts_parser x", ("pg_ts_parser", "x.oid"), "x.prsname"),
-    ("text search template", "pg_ts_template x", ("pg_ts_template", "x.oid"), "x.tmplname"),
-    ("transform", "pg_transform x", ("pg_transform", "x.oid"), "x.trftype::pg_catalog.regtype"),
     ("user mapping", "pg_user_mappings x", ("pg_user_mapping", "x.umid"), "x.usename::text || ' on ' || x.srvname"),
 ];
 
