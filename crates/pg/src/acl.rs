@@ -8,7 +8,8 @@ use std::fmt::Write;
 use backup_core::Result;
 
 use self::item::Item;
-use self::step::{Step, Verb, steps};
+pub(crate) use self::step::Verb;
+use self::step::{Step, steps};
 use crate::catalog::Reader;
 use crate::object::class;
 use crate::quote::ident;
@@ -76,6 +77,41 @@ pub(crate) fn global_acl_sql(version: Version, kind: Kind, what: &str, owner: &s
     let Some(acl) = acl else { return Ok(String::new()) };
     let target = Target { kind, prefix: "", what, column: None, owner, version };
     Ok(target.sql(&item::defaults(kind, owner, version), &item::parse(acl)?))
+}
+
+/// The same for a database. `base` is what it has in a fresh cluster instead, with `o` as its owner.
+pub(crate) fn database_acl_sql(what: &str, owner: &str, base: Option<&str>, acl: Option<&str>) -> Result<String> {
+    // No version has changed these privileges.
+    let version = Version(0);
+    let default = item::defaults(Kind::Database, owner, version);
+    let mut given = base.map_or(Ok(default.clone()), item::parse)?;
+    handed_over(&mut given, owner);
+    let target = Target { kind: Kind::Database, prefix: "", what, column: None, owner, version };
+    Ok(target.sql(&given, &acl.map_or(Ok(default), item::parse)?))
+}
+
+/// What one role gave to another of a thing that is given by the same rules as a single privilege: membership in a role.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<'a> {
+    /// Bare name.
+    pub(crate) to: &'a str,
+    /// Bare name.
+    pub(crate) by: &'a str,
+    /// Whether it may be passed on.
+    pub(crate) option: bool,
+}
+
+/// An order in which `given` can be given, `owner` being who needs nobody's leave: what to do, to whom, and by whom.
+pub(crate) fn order(owner: &str, given: &[Given<'_>]) -> Vec<(Verb, String, String)> {
+    let right = item::Rights::of("r");
+    let item = |given: &Given<'_>| Item {
+        grantee: given.to.to_owned(),
+        grantor: given.by.to_owned(),
+        rights: right,
+        options: if given.option { right } else { item::Rights::default() },
+    };
+    let items: Vec<Item> = given.iter().map(item).collect();
+    steps(owner, &[], &items, false).into_iter().map(|step| (step.verb, step.grantee, step.by)).collect()
 }
 
 /// `ALTER DEFAULT PRIVILEGES …` for `what` (`TABLES`): `prefix` ends in a blank. Those of a schema add to the global ones.

@@ -8,6 +8,7 @@ mod connect;
 mod definition;
 pub mod external;
 pub mod extract;
+pub mod globals;
 mod graph;
 pub mod object;
 mod pg_error;

@@ -6,7 +6,7 @@ use super::item::{Item, Rights};
 
 /// What a step does with privileges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     Grant,
     /// `WITH GRANT OPTION`.
     GrantWithOption,

@@ -1,0 +1,174 @@
+//! What a cluster holds outside of its databases: roles, tablespaces, privileges on parameters; and which databases there are.
+//!
+//! A restore runs [`Globals::roles_sql`], the tablespaces, the databases, and at the very end [`Globals::last_sql`]: until
+//! then it connects with the password and the settings that it came with.
+
+mod database;
+mod parameter;
+mod role;
+mod setting;
+mod tablespace;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use backup_core::Result;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::{Client, Row};
+
+pub use database::{DatabaseRecord, databases};
+pub use parameter::Parameter;
+pub use role::{Membership, Role};
+pub use setting::Setting;
+pub use tablespace::Tablespace;
+
+use crate::quote::{ident, literal};
+use crate::version::Version;
+
+/// What is read of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GlobalsOptions {
+    /// Whether to read the hashes of passwords, which only superusers can.
+    pub passwords: bool,
+}
+
+impl Default for GlobalsOptions {
+    fn default() -> Self {
+        Self { passwords: true }
+    }
+}
+
+/// What a cluster holds outside of its databases, in the order of names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Globals {
+    /// Of the server that it was read from.
+    version: u32,
+    /// All but the predefined ones (`pg_…`).
+    pub roles: Vec<Role>,
+    /// Who is a member of what, in an order in which every grantor has its admin option by then.
+    pub memberships: Vec<Membership>,
+    /// All, the two predefined ones included.
+    pub tablespaces: Vec<Tablespace>,
+    /// Privileges on parameters; since 15.
+    pub parameters: Vec<Parameter>,
+    /// Settings of roles in every database, and of everybody.
+    pub settings: Vec<Setting>,
+}
+
+/// Reads what is shared by all databases, through a connection to any of them.
+///
+/// # Errors
+/// Kind `Failed` with a hint where passwords are asked for and the role may not read them.
+pub async fn read(client: &Client, version: Version, options: &GlobalsOptions) -> Result<Globals> {
+    let roles = role::roles(client, options.passwords).await?;
+    let bootstrap = roles.iter().find(|role| role.bootstrap).map_or("", |role| role.name.as_str());
+    Ok(Globals {
+        version: version.0,
+        memberships: role::memberships(client, version, bootstrap).await?,
+        tablespaces: tablespace::read(client, version).await?,
+        parameters: parameter::read(client, version, bootstrap).await?,
+        settings: setting::read(client, 0).await?,
+        roles,
+    })
+}
+
+impl Globals {
+    /// Creates the roles and says who is a member of what.
+    ///
+    /// `restorer` is the role that restores. It and the bootstrap superuser may exist, and keep their attributes until
+    /// [`Globals::last_sql`].
+    pub fn roles_sql(&self, restorer: &str) -> String {
+        let mut sql: String = self.roles.iter().map(|role| role.create_sql(role.exists_for(restorer))).collect();
+        let roles = self.roles.iter().filter(|role| !role.exists_for(restorer));
+        sql.extend(roles.map(Role::attributes_sql));
+        sql.extend(self.memberships.iter().map(Membership::sql));
+        sql
+    }
+
+    /// Creates the tablespaces where they were.
+    pub fn tablespaces_sql(&self) -> String {
+        self.tablespaces.iter().map(|tablespace| tablespace.sql(&tablespace.location)).collect()
+    }
+
+    /// What must come after everything else: the attributes of the role that restores (its password among them), privileges
+    /// on parameters, and the settings of roles.
+    pub fn last_sql(&self, restorer: &str) -> String {
+        let parameters = self.parameters.iter().map(|parameter| parameter.sql.clone());
+        let settings = self.settings.iter().map(|setting| setting.sql(None));
+        let roles = self.roles.iter().filter(|role| role.exists_for(restorer)).map(Role::attributes_sql);
+        parameters.chain(settings).chain(roles).collect()
+    }
+
+    /// Drops what [`Globals::roles_sql`] and [`Globals::tablespaces_sql`] create, databases being gone already.
+    pub fn drop_sql(&self, restorer: &str) -> String {
+        let tablespaces = self.tablespaces.iter().filter(|tablespace| !tablespace.predefined());
+        let mut sql: String =
+            tablespaces.map(|tablespace| format!("DROP TABLESPACE IF EXISTS {};\n", ident(&tablespace.name))).collect();
+        let roles = self.roles.iter().filter(|role| !role.exists_for(restorer));
+        sql.extend(roles.map(|role| format!("DROP ROLE IF EXISTS {};\n", ident(&role.name))));
+        sql
+    }
+
+    /// How many there are of each, for the facts of a backup.
+    pub fn counts(&self) -> [(&'static str, usize); 5] {
+        [
+            ("roles", self.roles.len()),
+            ("memberships", self.memberships.len()),
+            ("tablespaces", self.tablespaces.iter().filter(|tablespace| !tablespace.predefined()).count()),
+            ("parameters", self.parameters.len()),
+            ("settings", self.settings.len()),
+        ]
+    }
+
+    /// The version of the server that it was read from.
+    pub fn version(&self) -> Version {
+        Version(self.version)
+    }
+}
+
+/// A secret that no message shows.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// The comment and the security labels of something shared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Remarks {
+    comment: Option<String>,
+    labels: Vec<(String, String)>,
+}
+
+impl Remarks {
+    /// The remarks on all rows of the shared catalog called `catalog`, by OID.
+    async fn read(client: &Client, catalog: &str) -> Result<HashMap<u32, Self>> {
+        let mut found: HashMap<u32, Self> = HashMap::new();
+        let of = format!("classoid = 'pg_catalog.{catalog}'::pg_catalog.regclass");
+        let sql = format!("SELECT objoid, description FROM pg_catalog.pg_shdescription WHERE {of}");
+        for row in rows(client, "comments", &sql).await? {
+            found.entry(row.get(0)).or_default().comment = Some(row.get(1));
+        }
+        let sql = format!("SELECT objoid, provider, label FROM pg_catalog.pg_shseclabel WHERE {of} ORDER BY 1, 2");
+        for row in rows(client, "security labels", &sql).await? {
+            found.entry(row.get(0)).or_default().labels.push((row.get(1), row.get(2)));
+        }
+        Ok(found)
+    }
+
+    /// `COMMENT ON what …` and `SECURITY LABEL …`.
+    fn sql(&self, what: &str) -> String {
+        let comment = self.comment.iter().map(|text| format!("COMMENT ON {what} IS {};\n", literal(text)));
+        let labels = self.labels.iter();
+        let labels = labels.map(|(by, label)| format!("SECURITY LABEL FOR {} ON {what} IS {};\n", ident(by), literal(label)));
+        comment.chain(labels).collect()
+    }
+}
+
+/// The rows of `sql`; `what` completes "failed to read the … of the cluster".
+async fn rows(client: &Client, what: &str, sql: &str) -> Result<Vec<Row>> {
+    client.query(sql, &[]).await.map_err(|error| crate::pg_error(format!("read the {what} of the cluster"), error))
+}
