@@ -10,13 +10,17 @@ mod collation;
 mod conversion;
 mod default;
 mod extension;
+mod foreign_key;
 mod function;
+mod index;
 mod language;
 mod operator;
 mod operator_class;
 mod options;
 mod reader;
 mod schema;
+mod sequence;
+mod statistics;
 mod table;
 mod text_search;
 mod transform;
@@ -101,7 +105,11 @@ impl Catalog {
         text_search::read(&mut reader).await?;
         transform::read(&mut reader).await?;
         table::read(&mut reader).await?;
+        sequence::read(&mut reader).await?;
         default::read(&mut reader).await?;
+        index::read(&mut reader).await?;
+        statistics::read(&mut reader).await?;
+        foreign_key::read(&mut reader).await?;
         uncovered::check(&reader).await?;
         reader.finish().await
     }

@@ -9,10 +9,8 @@ use super::Reader;
 const UNCOVERED: &[(&str, &str, (&str, &str), &str)] = &[
     ("event trigger", "pg_event_trigger x", ("pg_event_trigger", "x.oid"), "x.evtname"),
     ("foreign server", "pg_foreign_server x", ("pg_foreign_server", "x.oid"), "x.srvname"),
-    ("foreign table", "pg_foreign_table x", ("pg_class", "x.ftrelid"), "x.ftrelid::pg_catalog.regclass"),
     ("foreign-data wrapper", "pg_foreign_data_wrapper x", ("pg_foreign_data_wrapper", "x.oid"), "x.fdwname"),
     ("publication", "pg_publication x", ("pg_publication", "x.oid"), "x.pubname"),
-    ("statistics object", "pg_statistic_ext x", ("pg_statistic_ext", "x.oid"), "x.stxname"),
     ("user mapping", "pg_user_mappings x", ("pg_user_mapping", "x.umid"), "x.usename::text || ' on ' || x.srvname"),
 ];
 
