@@ -18,7 +18,7 @@
 //! let repo = Plain::new(Arc::new(Memory::default()), "example 1.0");
 //! let job: Name = "fake".parse()?;
 //!
-//! let manifest = backup(&cx, &repo, &job, &FakeSource::with_parts(3), Options::default()).await?;
+//! let manifest = backup(&cx, &repo, &job, &[&FakeSource::with_parts(3)], Options::default()).await?;
 //! let bytes = verify(&cx, &repo, &job, manifest.id, true).await?;
 //!
 //! let records = repo.records(&job).await?;
@@ -93,6 +93,6 @@ pub use retention::{Keep, Period, Reason, Verdict, judge};
 pub use seal::{Compression, Identity, Passphrase, Recipient, Seal, Unseal};
 pub use sink::{Depth, Entry, Put, Sink};
 pub use source::{Checked, Difference, Facts, Origin, Part, Reading, Restored, Snapshot, Source, Target};
-pub use take::{Options, Under, backup, same_source, take};
+pub use take::{Options, backup, same_source, take};
 pub use verify::verify;
 pub use which::{Which, which};

@@ -4,19 +4,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use crate::{
-    Context, Doing, Draft, Error, Event, Key, Kind, Manifest, Name, Origin, Part, Reading, Repository, Result, Snapshot, Source,
+    Context, Doing, Draft, Error, Event, Kind, Manifest, Name, Origin, Part, Reading, Repository, Result, Snapshot, Source,
 };
-
-/// Where the parts of one source go within a backup.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Under {
-    /// What comes before the names of its parts: `db/shop`.
-    pub name: Option<Name>,
-    /// What comes before the folders of its files: `db/0003`.
-    pub folder: Option<Key>,
-    /// The place of its first part in the order of restore.
-    pub first: u64,
-}
 
 /// What a backup may do beyond the usual.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,28 +14,32 @@ pub struct Options {
     pub new_source: bool,
 }
 
-/// Takes a backup of `source` for `job`. There is one when this returns `Ok`, and none if it fails or is dropped.
+/// Takes a backup of `sources` for `job`, each in turn. There is one when this returns `Ok`, and none if it fails or is dropped.
 ///
-/// The source's instant is let go of before the backup is made visible: one that was lost meanwhile fails it.
+/// The first source says whose state it is; most backups have one source only. Each source's instant is let go of before
+/// the backup is made visible: one that was lost meanwhile fails it.
 pub async fn backup(
     cx: &Context,
     repo: &dyn Repository,
     job: &Name,
-    source: &dyn Source,
+    sources: &[&dyn Source],
     options: Options,
 ) -> Result<Manifest> {
     let draft = cx.unless_cancelled(repo.begin(cx, job)).await?;
     let taken = async {
-        let snapshot = cx.unless_cancelled(source.snapshot(cx, None)).await?;
-        let origin = snapshot.origin().clone();
-        if !options.new_source {
-            cx.unless_cancelled(same_source(repo, job, &origin)).await?;
+        let (mut origin, mut next) = (None, 0);
+        for source in sources {
+            let snapshot = cx.unless_cancelled(source.snapshot(cx, None)).await?;
+            if origin.is_none() && !options.new_source {
+                cx.unless_cancelled(same_source(repo, job, snapshot.origin())).await?;
+            }
+            origin.get_or_insert_with(|| snapshot.origin().clone());
+            let bytes = snapshot.parts().iter().map(|part| part.estimate).sum();
+            cx.tell(Event::Begun { what: "backup", parts: snapshot.parts().len(), bytes });
+            next = take(cx, &*draft, next, &*snapshot).await?;
+            cx.unless_cancelled(snapshot.close()).await?;
         }
-        let bytes = snapshot.parts().iter().map(|part| part.estimate).sum();
-        cx.tell(Event::Begun { what: "backup", parts: snapshot.parts().len(), bytes });
-        take(cx, &*draft, &Under::default(), &*snapshot).await?;
-        cx.unless_cancelled(snapshot.close()).await?;
-        Ok(origin)
+        origin.ok_or_else(|| Error::usage("there is nothing to take a backup of"))
     };
     match taken.await {
         // Not cut short from here on: what is under way may be a backup already.
@@ -73,18 +66,18 @@ pub async fn same_source(repo: &dyn Repository, job: &Name, origin: &Origin) -> 
     }
 }
 
-/// Stores every part of `snapshot` under `under`, as many at a time as the snapshot is wide, and returns the place after
-/// the last. A backup is one or more of these and a commit; after an error, or when the run is cancelled, an abort.
-pub async fn take(cx: &Context, draft: &dyn Draft, under: &Under, snapshot: &dyn Snapshot) -> Result<u64> {
+/// Stores every part of `snapshot`, as many at a time as it is wide, the first at place `first` in the order of restore,
+/// and returns the place after the last. A backup is one or more of these and a commit; after an error, or when the run is
+/// cancelled, an abort.
+pub async fn take(cx: &Context, draft: &dyn Draft, first: u64, snapshot: &dyn Snapshot) -> Result<u64> {
     let one = async |(order, part): (u64, &Part)| -> Result<()> {
         let Reading { body, facts } = snapshot.read(&part.name).await?;
-        let named = named(under, part)?;
-        cx.tell(Event::PartBegun { part: &named.name });
-        let bytes = draft.put(order, &named, body, &facts).await?;
-        cx.tell(Event::PartDone { part: &named.name, bytes });
+        cx.tell(Event::PartBegun { part: &part.name });
+        let bytes = draft.put(order, part, body, &facts).await?;
+        cx.tell(Event::PartDone { part: &part.name, bytes });
         Ok(())
     };
-    let mut waiting = (under.first..).zip(snapshot.parts());
+    let mut waiting = (first..).zip(snapshot.parts());
     let mut open = FuturesUnordered::new();
     open.extend(waiting.by_ref().take(snapshot.width().max(1)).map(&one));
     let all = async {
@@ -95,19 +88,5 @@ pub async fn take(cx: &Context, draft: &dyn Draft, under: &Under, snapshot: &dyn
         Ok(())
     };
     cx.unless_cancelled(all).await?;
-    Ok(under.first.saturating_add(snapshot.parts().len() as u64))
-}
-
-fn named(under: &Under, part: &Part) -> Result<Part> {
-    let mut part = part.clone();
-    if let Some(above) = &under.name {
-        part.name = above.join(part.name.as_str());
-    }
-    if let Some(above) = &under.folder {
-        part.folder = Some(match &part.folder {
-            Some(below) => above.join(below.as_str())?,
-            None => above.clone(),
-        });
-    }
-    Ok(part)
+    Ok(first.saturating_add(snapshot.parts().len() as u64))
 }

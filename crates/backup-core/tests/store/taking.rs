@@ -18,7 +18,7 @@ async fn what_was_taken_reads_back_byte_by_byte() {
     let recorder = Arc::new(Recorder::default());
     let cx = Context::new(recorder.clone());
     let repo = plain(Memory::default());
-    let manifest = backup(&cx, &repo, &job(), &source, Options::default()).await.expect("taken");
+    let manifest = backup(&cx, &repo, &job(), &[&source], Options::default()).await.expect("taken");
     let stored = repo.open(&job(), manifest.id).await.expect("opened");
     assert_eq!(*stored.manifest(), manifest);
     assert!(manifest.parts.iter().map(|part| &part.name).eq(source.parts.iter().map(|(name, _)| name)));
@@ -165,7 +165,7 @@ async fn another_cluster_is_refused_before_anything_is_read() {
     assert_eq!((error.kind(), error.hint().is_some()), (Kind::Usage, true), "{error:?}");
     other.fails = None;
     let options = Options { new_source: true };
-    backup(&Context::default(), &repo, &job(), &other, options).await.expect("it was said that it is new");
+    backup(&Context::default(), &repo, &job(), &[&other], options).await.expect("it was said that it is new");
     take_one(&repo, &other).await.expect("and now it is the one");
     assert_eq!(listed_and_whole(&repo).await, 3);
 }
@@ -177,7 +177,7 @@ async fn a_cancelled_backup_is_none() {
     let draft = repo.begin(&cx, &job()).await.expect("begun");
     cx.cancel.cancel();
     let snapshot = FakeSource::with_parts(2).snapshot(&cx, None).await.expect("a snapshot");
-    let error = take(&cx, &*draft, &Under::default(), &*snapshot).await.expect_err("cancelled");
+    let error = take(&cx, &*draft, 0, &*snapshot).await.expect_err("cancelled");
     assert_eq!(error.kind(), Kind::Cancelled);
     draft.abort(&error).await;
     assert_eq!(state_of_newest(&repo).await, (State::Failed, Some("interrupted".into())));
@@ -185,23 +185,21 @@ async fn a_cancelled_backup_is_none() {
 
 #[tokio::test]
 async fn several_sources_make_one_backup_in_the_order_of_restore() {
-    let (repo, cx) = (plain(Memory::default()), Context::default());
-    let draft = repo.begin(&cx, &job()).await.expect("begun");
-    let mut next = 0;
-    for (nth, name) in ["globals", "db/shop", "db/old"].into_iter().enumerate() {
-        let snapshot = FakeSource::with_parts(2).snapshot(&cx, None).await.expect("a snapshot");
-        let under = Under {
-            name: Some(name.parse().expect("a name")),
-            folder: Some(format!("db/{nth:04}").parse().expect("a key")),
-            first: next,
-        };
-        next = take(&cx, &*draft, &under, &*snapshot).await.expect("taken");
-    }
-    let manifest = draft.commit(FakeSource::with_parts(0).origin).await.expect("committed");
+    let repo = plain(Memory::default());
+    let source = |name: &str, parts: std::ops::Range<usize>| {
+        let mut source = FakeSource::with_parts(parts.end);
+        source.parts.drain(..parts.start);
+        source.origin.identity = name.to_owned();
+        source
+    };
+    let sources = [source("globals", 0..1), source("shop", 1..3), source("old", 3..5)];
+    let sources: Vec<&dyn Source> = sources.iter().map(|source| source as _).collect();
+    let manifest = backup(&Context::default(), &repo, &job(), &sources, Options::default()).await.expect("taken");
     let files: Vec<&str> = manifest.files.iter().map(|file| file.key.as_str()).collect();
-    let expected = ["db/0000/00000", "db/0000/00001", "db/0001/00002", "db/0001/00003", "db/0002/00004", "db/0002/00005"];
-    assert_eq!(files, expected.map(|file| format!("{file}.sql.zst")));
-    assert!(manifest.parts[2].name.as_str().starts_with("db/shop/part 0"));
+    assert_eq!(files, [0, 1, 2, 3, 4].map(|nth| format!("parts/{nth:05}.sql.zst")));
+    let begins = |(nth, part): (usize, &manifest::StoredPart)| part.name.as_str().starts_with(&format!("part {nth}"));
+    assert!(manifest.parts.iter().enumerate().all(begins), "{:?}", manifest.parts);
+    assert_eq!(manifest.origin.identity, "globals", "the first source says whose state it is");
 }
 
 #[tokio::test]
@@ -228,6 +226,6 @@ async fn a_job_that_cannot_be_a_folder_is_a_usage_error() {
 fn every_operation_can_run_on_any_thread() {
     fn sends<T: Send>(_: T) {}
     let (cx, repo, source) = (Context::default(), plain(Memory::default()), FakeSource::with_parts(0));
-    sends(backup(&cx, &repo, &job(), &source, Options::default()));
+    sends(backup(&cx, &repo, &job(), &[&source], Options::default()));
     sends(verify(&cx, &repo, &job(), BackupId::at(jiff::Timestamp::UNIX_EPOCH), true));
 }
