@@ -17,6 +17,7 @@ mod tls;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use backup_core::Kind;
 use backup_pg::{Config, Purpose, Scratch, ServerShape, Session, Version, connect};
@@ -82,6 +83,11 @@ async fn ask(config: &Config, statements: &[&str]) {
         session.client.batch_execute(sql).await.unwrap();
     }
     session.close().await;
+}
+
+/// What is waited for comes at once, or never: then the test fails instead of hanging.
+async fn in_time(wait: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap();
 }
 
 /// What `sql` answers with.

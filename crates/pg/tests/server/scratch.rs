@@ -89,8 +89,11 @@ async fn a_server_does_not_outlive_a_process_that_was_killed() {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
     };
-    while is_alive() {
-        tokio::task::yield_now().await;
-    }
+    in_time(async {
+        while is_alive() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     std::fs::remove_dir_all(Path::new(data).parent().unwrap()).unwrap();
 }

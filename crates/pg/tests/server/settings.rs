@@ -1,6 +1,7 @@
 //! What is pinned, and how a session ends.
 
 use backup_pg::pg_error;
+use futures_util::StreamExt as _;
 
 use super::*;
 
@@ -118,14 +119,12 @@ async fn a_dropped_session_is_gone_from_the_server() {
     let others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
     let count = async || watcher.client.query_one(others, &[]).await.unwrap().get::<_, i64>(0);
     let session = connect(scratch.config(), Purpose::Dump).await.unwrap();
-    session.client.batch_execute("BEGIN").await.unwrap();
+    let endless = "COPY (SELECT generate_series(1, 1000000000000)) TO STDOUT";
+    let mut rows = Box::pin(session.client.copy_out(endless).await.unwrap());
+    rows.next().await.unwrap().unwrap();
     assert_eq!(count().await, 1);
-    drop(session);
-    while count().await > 0 {
-        tokio::task::yield_now().await;
-    }
+    drop((rows, session));
+    in_time(async { while count().await > 0 {} }).await;
     connect(scratch.config(), Purpose::Dump).await.unwrap().close().await;
-    while count().await > 0 {
-        tokio::task::yield_now().await;
-    }
+    in_time(async { while count().await > 0 {} }).await;
 }
