@@ -1,7 +1,9 @@
 //! One connection to a server, its settings pinned.
 
+mod pin;
+mod refusal;
+
 use std::future::poll_fn;
-use std::io;
 use std::time::Duration;
 
 use backup_core::{Error, Kind, Result};
@@ -11,8 +13,10 @@ use tokio_postgres::{AsyncMessage, CancelToken, Client, Connection, SimpleQueryM
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::{Address, ChannelBinding, Config, Host, SslMode, TargetSessionAttrs};
-use crate::pg_error::{cause, io_error, pg_error};
+use crate::pg_error::{cause, pg_error};
 use crate::{Version, tls};
+pub use pin::pin;
+use refusal::{Refusal, is_tls, refusal, timed_out};
 
 /// What a connection is for: it decides which settings are pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,72 +135,6 @@ impl Drop for Driver {
     }
 }
 
-/// Pins the settings of a session against what the role, the database or the server has set, as `pg_dump` does in
-/// `setup_connection` and for the same reason: text must mean the same when it is read and when it is written.
-///
-/// Beyond `pg_dump`'s list it pins what changes the text of values (`bytea_output`, `TimeZone`, `lc_monetary`,
-/// `xmlbinary`, `quote_all_identifiers`), so that equal rows have equal text on any server, `jit`, which only costs
-/// time here, and `default_transaction_read_only`, which would make a restore fail.
-/// `client_encoding` is UTF8 from the login on. What a server does not know is passed over.
-pub async fn pin(client: &Client, purpose: Purpose) -> Result<(), tokio_postgres::Error> {
-    const PINNED: &[(&str, &str)] = &[
-        ("bytea_output", "hex"),
-        ("client_encoding", "UTF8"),
-        ("datestyle", "ISO, MDY"),
-        ("default_transaction_read_only", "off"),
-        ("escape_string_warning", "off"),
-        ("extra_float_digits", "3"),
-        ("idle_in_transaction_session_timeout", "0"),
-        ("idle_session_timeout", "0"),
-        ("intervalstyle", "postgres"),
-        ("jit", "off"),
-        ("lc_monetary", "C"),
-        ("lock_timeout", "0"),
-        ("quote_all_identifiers", "off"),
-        ("row_security", "off"),
-        ("standard_conforming_strings", "on"),
-        ("synchronize_seqscans", "off"),
-        ("timezone", "UTC"),
-        ("transaction_timeout", "0"),
-        ("xmlbinary", "base64"),
-    ];
-    // By itself and first, since a limit of milliseconds could end any other statement.
-    client.batch_execute("SET statement_timeout = 0").await?;
-    // Before the first name that is looked up by path.
-    client.batch_execute("SELECT pg_catalog.set_config('search_path', '', false)").await?;
-    let mut pinned = PINNED.to_vec();
-    if purpose == Purpose::Dump {
-        // Reading a table must not run what its owner has hidden in a view of the same name (CVE-2024-7348).
-        pinned.push(("restrict_nonsystem_relation_kind", "view, foreign-table"));
-    }
-    let values: Vec<_> = pinned.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
-    let known = "EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) = p.name)";
-    let sql = format!(
-        "SELECT pg_catalog.set_config(p.name, p.value, false) FROM (VALUES {}) AS p (name, value) WHERE {known}",
-        values.join(", ")
-    );
-    client.batch_execute(&sql).await
-}
-
-/// Why a host did not let us in.
-struct Refusal {
-    error: Error,
-    /// Whether the other hosts would say the same.
-    last: bool,
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self { error, last: false }
-    }
-}
-
-fn timed_out(limit: Duration) -> Refusal {
-    Error::failed(format!("the server did not answer within {} s", limit.as_secs()))
-        .with_hint("check the host, the port and the firewall between, or raise connect_timeout")
-        .into()
-}
-
 async fn open(
     config: &Config,
     host: &Host,
@@ -231,11 +169,6 @@ async fn open(
 /// tried twice.
 fn asks_for_another_way(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&tokio_postgres::error::SqlState::INVALID_AUTHORIZATION_SPECIFICATION) || is_tls(error)
-}
-
-fn is_tls(error: &tokio_postgres::Error) -> bool {
-    // The kind is not public but its text is.
-    error.to_string() == "error performing TLS handshake"
 }
 
 fn settings(config: &Config, host: &Host, mode: tokio_postgres::config::SslMode) -> tokio_postgres::Config {
@@ -341,69 +274,5 @@ where
                 return;
             }
         }
-    }
-}
-
-/// What a failed attempt means, and what to do about it.
-fn refusal(config: &Config, host: &Host, error: Option<tokio_postgres::Error>) -> Refusal {
-    let Some(error) = error else { return Error::failed("there is no way to try").into() };
-    if error.as_db_error().is_some() {
-        // As libpq: a server that is not ready, or full, may have a neighbour that is not.
-        let class = error.code().map(|code| code.code().get(..2).unwrap_or_default().to_owned()).unwrap_or_default();
-        return Refusal { error: cause(error), last: !["53", "57"].contains(&class.as_str()) };
-    }
-    if is_tls(&error) {
-        return tls_refusal(error).into();
-    }
-    let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    let kind = io_error(&error).map(io::Error::kind);
-    let here = matches!(host.address, Address::Socket(_));
-    match kind {
-        _ if text == "password missing" => Refusal {
-            error: Error::failed(format!("the server asks for the password of {:?} and none is known", config.user))
-                .with_hint("set PGPASSWORD, or write it into ~/.pgpass"),
-            last: true,
-        },
-        _ if text.starts_with("unsupported authentication method") => {
-            Error::failed("the server asks for GSSAPI, SSPI or LDAP-like login")
-                .with_hint("let the user in by password (scram-sha-256), certificate or peer in pg_hba.conf")
-                .into()
-        }
-        Some(io::ErrorKind::ConnectionRefused) => Error::failed("nothing listens there").with_hint(CHECK_SERVER).into(),
-        Some(io::ErrorKind::NotFound) if here => Error::failed("there is no socket of a server").with_hint(CHECK_SERVER).into(),
-        Some(io::ErrorKind::PermissionDenied) if here => Error::failed("the socket may not be used by this user")
-            .with_hint("run as a user who may, or connect over TCP")
-            .into(),
-        Some(_) if text.contains("failed to lookup address") => Error::failed("the host's name is not known")
-            .with_hint("check the spelling of the host, and the name service")
-            .into(),
-        _ => cause(error).into(),
-    }
-}
-
-const CHECK_SERVER: &str = "check that the server runs, and the host and port (PGHOST, PGPORT)";
-
-fn tls_refusal(error: tokio_postgres::Error) -> Error {
-    use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer};
-    let handshake =
-        io_error(&error).and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>()).cloned();
-    let hint = match &handshake {
-        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
-            "give the certificate of who signed the server's as sslrootcert"
-        }
-        Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-            "connect by a name that the certificate carries as subjectAltName, or use sslmode=verify-ca"
-        }
-        Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => "renew the server's certificate",
-        Some(rustls::Error::InvalidCertificate(_)) => "make the server a certificate of X.509 version 3 with a subjectAltName",
-        Some(rustls::Error::AlertReceived(_)) => "the server may ask for a certificate of ours: give sslcert and sslkey",
-        None if error.to_string().contains("TLS") => "turn ssl on in the server, or use sslmode=prefer",
-        _ => "check that both sides speak TLS 1.2 or 1.3",
-    };
-    let source = error.into_source();
-    let told = Error::failed("TLS failed").with_hint(hint);
-    match source {
-        Some(source) => told.with_source(source),
-        None => told,
     }
 }
