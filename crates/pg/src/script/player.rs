@@ -1,5 +1,7 @@
 //! Plays a script into a server, fast where it can be and one statement at a time where it must be.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::pin::pin;
 
 use backup_core::{Doing, Error, Result};
@@ -34,7 +36,8 @@ pub struct Played {
 /// Plays scripts over one connection.
 ///
 /// Statements in a row go in one message, which the server takes as one transaction; if that fails they are played again one
-/// by one, which tells the one that fails. Rows are streamed. After an error, or when the future of
+/// by one, which tells the one that fails. Rows are streamed. Bytes that are not UTF-8 reach the server as the session's
+/// `client_encoding` has them; only in the names of a COPY in an SQL_ASCII session they are [`Usage`](backup_core::Kind::Usage). After an error, or when the future of
 /// [`play`](Self::play) is dropped, the connection is to be closed: the server may have work under way, and a COPY that
 /// failed at its start leaves an answer behind that the next query would take for its own.
 pub struct Player<'a> {
@@ -138,7 +141,7 @@ impl<'a> Player<'a> {
 
     async fn add(&mut self, statement: Statement) -> Result<()> {
         let first = statement.head().split(' ').next().unwrap_or_default().to_owned();
-        if self.in_transaction || stands_alone(statement.head()) {
+        if self.in_transaction || stands_alone(statement.head()) || str::from_utf8(statement.sql()).is_err() {
             self.flush().await?;
             self.one(&statement).await?;
             match first.as_str() {
@@ -182,7 +185,7 @@ impl<'a> Player<'a> {
     }
 
     async fn one(&mut self, statement: &Statement) -> Result<()> {
-        match self.client.batch_execute(statement.text()?).await {
+        match self.client.batch_execute(&message(statement)?).await {
             Ok(()) => self.played.statements += 1,
             Err(error) => match error.code() {
                 Some(code) if (self.tolerate)(statement, code) => self.played.tolerated += 1,
@@ -192,8 +195,29 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// Has the server read a COPY, but not begin it. The encoding that holds when it begins is that of its rows; its names alone
+    /// are turned to UTF-8 where they are not.
+    async fn prepared(&self, statement: &Statement) -> Result<tokio_postgres::Statement> {
+        let failed = |error| failed(statement, error);
+        if str::from_utf8(statement.sql()).is_ok() {
+            return self.client.prepare(statement.text()?).await.map_err(failed);
+        }
+        let row = self.client.query_one("SELECT pg_catalog.current_setting('client_encoding')", &[]).await.map_err(failed)?;
+        let encoding: String = row.get(0);
+        if encoding == "SQL_ASCII" || encoding == "UTF8" {
+            statement.text()?;
+        }
+        self.client.batch_execute("SET client_encoding = 'UTF8'").await.map_err(failed)?;
+        let decode = "SELECT pg_catalog.convert_from($1, $2::pg_catalog.text::pg_catalog.name)";
+        let row = self.client.query_one(decode, &[&statement.sql(), &encoding]).await.map_err(failed)?;
+        let copy = self.client.prepare(row.get(0)).await.map_err(failed)?;
+        self.client.batch_execute(&format!("SET client_encoding = '{encoding}'")).await.map_err(failed)?;
+        Ok(copy)
+    }
+
     async fn copy<R: AsyncRead + Unpin>(&mut self, statement: &Statement, scanner: &mut Scanner<R>) -> Result<()> {
-        let sink = self.client.copy_in::<_, Bytes>(statement.text()?).await;
+        let copy = self.prepared(statement).await?;
+        let sink = self.client.copy_in::<_, Bytes>(&copy).await;
         let mut sink = pin!(sink.map_err(|error| failed(statement, error))?);
         loop {
             match scanner.next().await? {
@@ -210,6 +234,20 @@ impl<'a> Player<'a> {
 
 fn playing(statement: &Statement) -> String {
     format!("play the statement in line {}, {}", statement.line(), statement.shown())
+}
+
+/// What is sent for a statement: its text, or if that is not UTF-8, which is all that the client can send, a block that makes
+/// the server decode it from the encoding of the session.
+fn message(statement: &Statement) -> Result<Cow<'_, str>> {
+    if str::from_utf8(statement.sql()).is_ok() || stands_alone(statement.head()) {
+        return statement.text().map(Cow::Borrowed);
+    }
+    let mut block = "DO LANGUAGE plpgsql $$BEGIN EXECUTE pg_catalog.convert_from(pg_catalog.decode('".to_owned();
+    for byte in statement.sql() {
+        let _ = write!(block, "{byte:02x}");
+    }
+    block.push_str("', 'hex'), pg_catalog.current_setting('client_encoding')); END$$");
+    Ok(Cow::Owned(block))
 }
 
 /// What must not share a message with others: what begins or ends a transaction or refuses to run in one, and what changes
