@@ -17,7 +17,7 @@ pub(super) fn inline<'a>(table: &'a Table, form: Form, tables: &'a Tables) -> im
 /// One that is not valid would turn away rows that are there. One that calls functions may read tables that have no rows
 /// yet. But whatever a parent has from the beginning its child must have before it can be attached.
 pub(super) fn is_inline(table: &Table, constraint: &Constraint, tables: &Tables) -> bool {
-    let own = constraint.is_valid && !constraint.calls;
+    let own = (constraint.is_valid || !constraint.is_enforced) && !constraint.calls;
     if !constraint.is_inherited {
         return own;
     }

@@ -85,6 +85,8 @@ pub(super) struct Constraint {
     pub(super) is_inherited: bool,
     pub(super) no_inherit: bool,
     pub(super) is_valid: bool,
+    /// Only from version 18 on there are others.
+    pub(super) is_enforced: bool,
     /// Whether it calls functions of users, or names other relations: it may read them.
     pub(super) calls: bool,
     /// `CHECK ((a > 0)) NO INHERIT`.
@@ -186,15 +188,16 @@ async fn relations(reader: &Reader<'_>) -> Result<HashMap<u32, Table>> {
 }
 
 /// The expressions that read what not every version has.
-fn since(version: Version) -> (&'static str, &'static str, &'static str) {
+fn since(version: Version) -> [&'static str; 4] {
     let compression = if version.at_least(14) { "a.attcompression::text" } else { "''::text" };
     let statistics = if version.at_least(17) { "a.attstattarget::int4" } else { "NULLIF(a.attstattarget, -1)::int4" };
     let types = if version.at_least(18) { "'c', 'n'" } else { "'c'" };
-    (compression, statistics, types)
+    let enforced = if version.at_least(18) { "k.conenforced" } else { "true" };
+    [compression, statistics, types, enforced]
 }
 
 async fn columns(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> Result<()> {
-    let (compression, statistics, _) = since(reader.version);
+    let [compression, statistics, _, _] = since(reader.version);
     let sql = format!(
         "SELECT a.attrelid, a.attnum, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
          CASE WHEN a.attcollation <> t.typcollation AND a.attcollation <> 0 THEN l.nspname::text END, o.collname::text, \
@@ -234,13 +237,13 @@ async fn columns(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> Resul
 }
 
 async fn constraints(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> Result<()> {
-    let (_, _, types) = since(reader.version);
+    let [_, _, types, enforced] = since(reader.version);
     let sql = format!(
         "SELECT k.conrelid, k.oid, k.conname::text, k.contype = 'n', k.conkey[1], k.conislocal, k.coninhcount > 0, k.connoinherit, \
          k.convalidated, pg_catalog.pg_get_constraintdef(k.oid), k.contype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_depend d \
          WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid AND d.refobjid >= 16384 \
          AND (d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) \
-         OR d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> k.conrelid)) \
+         OR d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> k.conrelid)), {enforced} \
          FROM pg_catalog.pg_constraint k WHERE k.contype IN ({types}) AND k.conrelid >= 16384 ORDER BY k.conrelid, k.conname"
     );
     for row in reader.rows("check constraints", &sql, &[]).await? {
@@ -255,6 +258,7 @@ async fn constraints(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> R
             is_valid: row.get(8),
             definition: row.get(9),
             calls: row.get(10),
+            is_enforced: row.get(11),
         });
     }
     Ok(())
