@@ -52,3 +52,27 @@ pub fn load_all(server: &Server) {
         load(server, &file);
     }
 }
+
+/// Feeds what pg_dumpall printed of `source` to `target`, tablespaces in folders of its own; psql's words as the error.
+pub fn restore(dump: &[u8], source: &Server, target: &Server) -> Result<(), String> {
+    let mut script = Vec::with_capacity(dump.len());
+    for line in dump.split_inclusive(|&byte| byte == b'\n') {
+        let text = String::from_utf8_lossy(line);
+        if text == "CREATE ROLE postgres;\n" {
+            // There already, as in every cluster.
+        } else if let Some((before, location)) =
+            text.strip_prefix("CREATE TABLESPACE ").and_then(|rest| rest.split_once(" LOCATION '"))
+        {
+            let folder = Path::new(location.trim_end_matches("';\n"));
+            let moved = match folder.strip_prefix(source.dir()) {
+                Ok(name) => target.tablespace(&name.to_string_lossy()),
+                // In place; pg_dumpall 15 prints where that is.
+                Err(_) => PathBuf::new(),
+            };
+            script.extend(format!("CREATE TABLESPACE {before} LOCATION '{}';\n", moved.display()).bytes());
+        } else {
+            script.extend_from_slice(line);
+        }
+    }
+    target.feed("postgres", &[], &script).map(drop)
+}

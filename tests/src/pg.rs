@@ -272,6 +272,8 @@ impl Server {
     /// Runs a whole script, `\connect` and COPY data included, with psql's variables; stops at the first error.
     pub fn feed(&self, database: &str, variables: &[(&str, &OsStr)], script: &[u8]) -> Result<Vec<u8>, String> {
         let mut command = self.command("psql");
+        // Scripts write whatever the default of a database is; pg_dumpall's own do not see to that.
+        command.env("PGOPTIONS", "-c default_transaction_read_only=off");
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]);
         for (name, value) in variables {
             let mut setting = std::ffi::OsString::from(format!("{name}="));

@@ -100,9 +100,7 @@ fn a_cluster_comes_back(major: Major) {
     let (globals, databases): (Globals, Vec<DatabaseRecord>) = serde_json::from_str(&text).expect("from JSON");
     assert!(!format!("{globals:?}").contains("SCRAM"), "a password hash shows");
     b.psql("postgres", &script(&globals, &databases, "postgres", &folders[1]));
-    if let Some(difference) = judge::difference(&a, &b) {
-        panic!("PostgreSQL {major}: {difference}");
-    }
+    judge::assert_same(&a, &b);
     // The real pg_dumpall does not look at everything.
     for catalog in [
         "SELECT datname, (SELECT array_agg(item::text ORDER BY item::text) FROM unnest(datacl) item), datconnlimit, datistemplate, shobj_description(oid, 'pg_database') \

@@ -1,0 +1,31 @@
+-- Extensions: where they are installed, their tables of configuration, changed rights of members, objects that need them.
+CREATE ROLE x_reader;
+CREATE DATABASE extensions;
+\connect extensions
+CREATE SCHEMA "Ext ""schema""";
+CREATE EXTENSION hstore;
+CREATE EXTENSION citext SCHEMA "Ext ""schema""";
+CREATE EXTENSION ltree;
+CREATE EXTENSION pgcrypto VERSION '1.3';
+CREATE EXTENSION "uuid-ossp";
+CREATE EXTENSION backup_probe;
+INSERT INTO probe.settings VALUES ('colour', 'it''s blue'), ('size', NULL), (E'tab\t', E'back\\slash');
+INSERT INTO probe.rules (name) VALUES ('colour'), (NULL);
+INSERT INTO probe.not_configuration VALUES (1);
+GRANT SELECT, INSERT ON probe.settings TO x_reader;
+REVOKE SELECT ON probe.effective FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION probe.answer() TO x_reader;
+GRANT USAGE ON SCHEMA probe TO x_reader;
+CREATE INDEX own_index_on_member ON probe.settings (value);
+COMMENT ON EXTENSION hstore IS 'another comment';
+CREATE TABLE t (id uuid DEFAULT uuid_generate_v4(), h hstore DEFAULT 'a=>1', c "Ext ""schema""".citext, path ltree);
+INSERT INTO t VALUES ('00000000-0000-0000-0000-000000000001', 'a=>1, "b c"=>NULL, "d\"e"=>"it''s"', 'CiText', 'Top.Science.Astronomy');
+CREATE INDEX ON t USING gist (path);
+CREATE INDEX ON t USING gin (h);
+CREATE UNIQUE INDEX ON t (c);
+CREATE FUNCTION uses_member() RETURNS int LANGUAGE sql RETURN probe.answer();
+CREATE VIEW uses_member_view AS SELECT * FROM probe.effective;
+REVOKE EXECUTE ON FUNCTION hstore(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hstore(text, text) TO x_reader;
+GRANT SELECT ON pg_catalog.pg_authid TO x_reader;
+REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) FROM PUBLIC;

@@ -1,0 +1,20 @@
+-- Memberships as 16 has them: INHERIT and SET apart, and grantors that must come before what they grant.
+CREATE ROLE m_owner CREATEROLE;
+CREATE ROLE m_group;
+CREATE ROLE m_a;
+CREATE ROLE m_b;
+CREATE ROLE m_c;
+CREATE ROLE m_d;
+GRANT m_group TO m_d WITH ADMIN OPTION;
+GRANT m_group TO m_c WITH ADMIN OPTION GRANTED BY m_d;
+GRANT m_group TO m_b WITH ADMIN OPTION GRANTED BY m_c;
+GRANT m_group TO m_a WITH INHERIT FALSE GRANTED BY m_b;
+GRANT m_group TO m_a WITH SET FALSE GRANTED BY m_c;
+GRANT m_group TO m_a WITH INHERIT TRUE, SET TRUE;
+CREATE ROLE m_noinherit NOINHERIT;
+GRANT m_group TO m_noinherit;
+GRANT m_a TO m_noinherit WITH INHERIT TRUE, SET FALSE;
+GRANT pg_maintain, pg_create_subscription TO m_a;
+SET ROLE m_owner;
+CREATE ROLE m_owned;
+RESET ROLE;

@@ -1,0 +1,30 @@
+-- Tables as 18 has them: virtual columns, NOT NULL as constraints, NOT ENFORCED, keys over time.
+CREATE DATABASE tables18;
+\connect tables18
+CREATE EXTENSION btree_gist;
+CREATE TABLE virtual_columns (a int, b int GENERATED ALWAYS AS (a * 2), c int GENERATED ALWAYS AS (a + 1) STORED, d int GENERATED ALWAYS AS (a + 3) VIRTUAL);
+INSERT INTO virtual_columns VALUES (1), (2), (NULL);
+CREATE TABLE not_nulls (a int CONSTRAINT a_must_be NOT NULL, b int NOT NULL, c int, d int, CONSTRAINT "d must ""be""" NOT NULL d NO INHERIT, e int PRIMARY KEY);
+INSERT INTO not_nulls VALUES (1, 2, NULL, 4, 5);
+ALTER TABLE not_nulls ADD CONSTRAINT c_some_day NOT NULL c NOT VALID;
+COMMENT ON CONSTRAINT a_must_be ON not_nulls IS 'a named NOT NULL';
+COMMENT ON CONSTRAINT c_some_day ON not_nulls IS 'an invalid NOT NULL';
+CREATE TABLE not_nulls_child (f int) INHERITS (not_nulls);
+CREATE TABLE not_nulls_local (c int CONSTRAINT local_c NOT NULL) INHERITS (not_nulls);
+CREATE TABLE not_enforced (a int CHECK (a > 0) NOT ENFORCED, b int REFERENCES not_nulls NOT ENFORCED, CONSTRAINT n CHECK (b < 0) NOT ENFORCED);
+INSERT INTO not_enforced VALUES (-1, 77);
+CREATE TABLE over_time (id int, during daterange, v text, PRIMARY KEY (id, during WITHOUT OVERLAPS), UNIQUE (v, during WITHOUT OVERLAPS));
+INSERT INTO over_time VALUES (1, '[2024-01-01,2024-02-01)', 'a'), (1, '[2024-02-01,2024-03-01)', 'b');
+CREATE TABLE in_time (id int, parent int, during daterange, FOREIGN KEY (parent, PERIOD during) REFERENCES over_time (id, PERIOD during));
+INSERT INTO in_time VALUES (1, 1, '[2024-01-10,2024-02-10)');
+CREATE TABLE parts (id int, v int NOT NULL, w int GENERATED ALWAYS AS (v * 2)) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (1) TO (10);
+CREATE TABLE parts_2 (id int, v int CONSTRAINT own_name NOT NULL, w int GENERATED ALWAYS AS (v * 3));
+ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (10) TO (20);
+INSERT INTO parts (id, v) VALUES (1, 1), (11, 11);
+CREATE TABLE fk_parts (id int) PARTITION BY LIST (id);
+ALTER TABLE fk_parts ADD CONSTRAINT not_yet FOREIGN KEY (id) REFERENCES not_nulls NOT VALID;
+CREATE TABLE fk_parts_1 PARTITION OF fk_parts FOR VALUES IN (5);
+INSERT INTO fk_parts VALUES (5);
+CREATE FUNCTION in_order(a int, b int) RETURNS int LANGUAGE sql RETURN a - b;
+CREATE TABLE uuids (id uuid DEFAULT uuidv7() PRIMARY KEY);
