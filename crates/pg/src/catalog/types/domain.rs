@@ -37,6 +37,7 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
         }
         let mut comments = String::new();
         let mut not_null_named = false;
+        let mut apart = vec![it.id()];
         for constraint in constraints.remove(&it.oid).unwrap_or_default() {
             not_null_named |= constraint.definition == "NOT NULL";
             let name = ident(&constraint.name);
@@ -47,6 +48,7 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
                 let label = format!("constraint {} of domain {}.{}", constraint.name, it.schema, it.name);
                 let mut object = Object::new(kind, constraint.oid, label, [&it.schema, &constraint.name, &it.name], sql);
                 object.needs.push(it.id());
+                apart.push(object.id);
                 reader.add(class::PG_CONSTRAINT, object);
             } else {
                 create += &format!("\n    CONSTRAINT {name} {}", constraint.definition);
@@ -62,7 +64,8 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
             let sql = format!("ALTER DOMAIN {full} SET DEFAULT {default};\n");
             let label = format!("default of domain {}.{}", it.schema, it.name);
             let mut object = Object::new(Kind::DomainConstraint, it.oid, label, [&it.schema, &it.name, ""], sql);
-            object.needs.push(it.id());
+            // Where a default names the domain itself, no check can be added any more (`get_rels_with_domain` recurses for ever).
+            object.needs = apart;
             reader.needs_apart(Address { class: class::PG_TYPE, oid: it.oid }, object.id);
             reader.add_derived(object);
         }
@@ -94,20 +97,27 @@ impl Constraint {
 
 /// Reads the constraints of domains, by OID of the domain. Since 17 a `NOT NULL` is one of them.
 async fn read_constraints(reader: &Reader<'_>) -> Result<HashMap<u32, Vec<Constraint>>> {
-    let sql = "SELECT t.oid, c.oid, c.conname::text, \
+    // What holds values of a domain, through arrays, ranges, composites and rows of tables; `direct` through domains alone.
+    let sql = "WITH RECURSIVE holds (domain, type, direct) AS ( \
+               SELECT c.contypid, c.contypid, true FROM pg_catalog.pg_constraint c WHERE c.contypid >= 16384 UNION \
+               SELECT h.domain, n.type, h.direct AND n.direct FROM holds h, LATERAL ( \
+               SELECT t.oid AS type, t.typtype = 'd' AS direct FROM pg_catalog.pg_depend d \
+               JOIN pg_catalog.pg_type t ON t.oid = d.objid WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+               AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = h.type UNION ALL \
+               SELECT r.reltype, false FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class r ON r.oid = d.objid \
+               WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND r.reltype <> 0 \
+               AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = h.type) n) \
+               SELECT c.contypid, c.oid, c.conname::text, \
                CASE c.contype WHEN 'n' THEN 'NOT NULL' ELSE pg_catalog.pg_get_constraintdef(c.oid) END, c.convalidated, \
                EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass \
                AND d.objid = c.oid AND d.refobjid >= 16384 \
                AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)), \
-               EXISTS (SELECT FROM pg_catalog.pg_depend d LEFT JOIN pg_catalog.pg_class r \
-               ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND r.oid = d.objid \
-               WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
-               AND (d.refobjid = t.typarray AND d.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, \
-               'pg_catalog.pg_class'::pg_catalog.regclass) \
-               OR d.refobjid = t.oid AND d.deptype = 'n' AND (r.relkind = 'c' \
-               OR d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass))) \
-               FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid \
-               WHERE t.oid >= 16384 AND c.contype IN ('c', 'n') ORDER BY t.oid, c.conname";
+               EXISTS (SELECT FROM holds h JOIN pg_catalog.pg_depend d ON d.refobjid = h.type \
+               AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+               JOIN pg_catalog.pg_class r ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND r.oid = d.objid \
+               WHERE h.domain = c.contypid AND NOT h.direct AND r.relkind <> 'c') \
+               FROM pg_catalog.pg_constraint c WHERE c.contypid >= 16384 AND c.contype IN ('c', 'n') \
+               ORDER BY c.contypid, c.conname";
     let mut constraints: HashMap<u32, Vec<Constraint>> = HashMap::new();
     for row in reader.rows("constraints of domains", sql, &[]).await? {
         constraints.entry(row.get(0)).or_default().push(Constraint {
