@@ -4,8 +4,8 @@ use backup_core::{Doing, Error, Result};
 use tokio_postgres::Client;
 
 use crate::catalog::Catalog;
-use crate::graph;
-use crate::object::Section;
+use crate::graph::{self, Step};
+use crate::object::{Kind, Section};
 use crate::version::Version;
 
 /// The statements that recreate the objects of a database, without its rows.
@@ -53,13 +53,16 @@ pub async fn definition(client: &mut Client) -> Result<Definition> {
 pub(crate) fn sections(catalog: &Catalog) -> Result<Definition> {
     let mut definition = Definition { pre: String::new(), post: String::new() };
     let steps = graph::order(&catalog.objects, &catalog.edges)?;
-    for step in &steps {
+    // Before privileges: a foreign key is checked with the rights of the table's owner, who may have none.
+    let (last, first): (Vec<&Step<'_>>, Vec<&Step<'_>>) = steps.iter().partition(|step| step.object.id.kind >= Kind::Acl);
+    for step in first {
         let text = if step.section == Section::Pre { &mut definition.pre } else { &mut definition.post };
         text.push_str(step.sql());
     }
-    // Privileges come last: a foreign key is checked with the rights of the table's owner, who may have none.
     for step in steps.iter().filter(|step| !step.early) {
         definition.post.push_str(&step.object.acl);
     }
+    // Behind them: a materialized view is filled with the rights of its owner, who may have been given them.
+    definition.post.extend(last.into_iter().map(Step::sql));
     Ok(definition)
 }

@@ -106,8 +106,9 @@ pub enum Kind {
     Subscription,
     Acl,
     DefaultAcl,
-    EventTrigger,
     Refresh,
+    /// Last: one that is there could forbid whatever comes after it.
+    EventTrigger,
 }
 
 impl Kind {

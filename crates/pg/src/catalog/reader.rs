@@ -31,6 +31,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) sequences: Vec<SequenceData>,
     comments: HashMap<(u32, u32, i32), String>,
     labels: HashMap<(u32, u32, i32), Vec<(String, String)>>,
+    extensions: HashMap<Address, Vec<String>>,
     objects: Vec<Object>,
     owners: HashMap<Address, Id>,
     apart: HashMap<Address, Id>,
@@ -50,6 +51,7 @@ impl<'a> Reader<'a> {
             sequences: Vec::new(),
             comments: HashMap::new(),
             labels: HashMap::new(),
+            extensions: HashMap::new(),
             objects: Vec::new(),
             owners: HashMap::new(),
             apart: HashMap::new(),
@@ -78,6 +80,13 @@ impl<'a> Reader<'a> {
         for row in reader.rows("security labels", sql, &[]).await? {
             let at = (row.get(0), row.get(1), row.get(2));
             reader.labels.entry(at).or_default().push((row.get(3), row.get(4)));
+        }
+        let sql = "SELECT d.classid, d.objid, e.extname::text FROM pg_catalog.pg_depend d \
+                   JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.deptype = 'x' \
+                   AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass ORDER BY e.extname COLLATE \"C\"";
+        for row in reader.rows("dependencies on extensions", sql, &[]).await? {
+            let at = Address { class: row.get(0), oid: row.get(1) };
+            reader.extensions.entry(at).or_default().push(row.get(2));
         }
         Ok(reader)
     }
@@ -143,6 +152,13 @@ impl<'a> Reader<'a> {
         let labels = self.labels.get(&at).into_iter().flatten();
         let labels = labels.map(|(by, label)| format!("SECURITY LABEL FOR {} ON {what} IS {};\n", ident(by), literal(label)));
         comment.into_iter().chain(labels).collect()
+    }
+
+    /// `ALTER what DEPENDS ON EXTENSION …;\n` for each that it is to be dropped with, without being its member: functions,
+    /// triggers, indexes and materialized views can.
+    pub(crate) fn extension_sql(&self, what: &str, class: u32, oid: u32) -> String {
+        let extensions = self.extensions.get(&Address { class, oid }).into_iter().flatten();
+        extensions.map(|extension| format!("ALTER {what} DEPENDS ON EXTENSION {};\n", ident(extension))).collect()
     }
 
     /// The comment on a row or column, as it is.

@@ -7,7 +7,6 @@ use super::Reader;
 /// What has no reader: what it is called, the catalog whose rows `x` are those (and which of them), the catalog and OID that
 /// its membership in an extension is recorded under, and its name. A type that gets a reader loses its line here.
 const UNCOVERED: &[(&str, &str, (&str, &str), &str)] = &[
-    ("event trigger", "pg_event_trigger x", ("pg_event_trigger", "x.oid"), "x.evtname"),
     ("foreign server", "pg_foreign_server x", ("pg_foreign_server", "x.oid"), "x.srvname"),
     ("foreign-data wrapper", "pg_foreign_data_wrapper x", ("pg_foreign_data_wrapper", "x.oid"), "x.fdwname"),
     ("publication", "pg_publication x", ("pg_publication", "x.oid"), "x.pubname"),
