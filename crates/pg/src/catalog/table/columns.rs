@@ -46,6 +46,8 @@ pub(super) fn settings(table: &Table, form: Form, tables: &Tables) -> String {
         }
     }
     match table.replica_identity.as_str() {
+        // That of a foreign table is always "n" and cannot be set.
+        _ if table.is_foreign() => {}
         "n" => sql.push_str(&format!("ALTER TABLE ONLY {at} REPLICA IDENTITY NOTHING;\n")),
         "f" => sql.push_str(&format!("ALTER TABLE ONLY {at} REPLICA IDENTITY FULL;\n")),
         _ => {}
