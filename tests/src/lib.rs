@@ -9,5 +9,6 @@
 pub mod corpus;
 pub mod judge;
 mod pg;
+pub mod random;
 
 pub use crate::pg::{Major, Server, Setup};
