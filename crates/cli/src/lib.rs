@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The common face of the backup programs: flags, signals, progress, exit codes. The only place that prints.
+//!
+//! A program hands over the sinks it was built with and the commands that are its own; everything else is here.
+
+mod commands;
+mod common;
+mod exit;
+mod progress;
+mod report;
+mod run;
+mod sinks;
+
+pub use commands::{Manage, PruneArgs, Wanted, man};
+pub use common::{Common, SealArgs, UnsealArgs};
+pub use exit::exit_code;
+pub use progress::Progress;
+pub use report::Report;
+pub use run::{Face, Program, run};
+pub use sinks::Sinks;

@@ -1,8 +1,5 @@
 //! Bytes at rest: sinks, and backups in them.
 
-mod damage;
-mod format;
-mod keeping;
 mod sinks;
 mod taking;
 

@@ -52,10 +52,8 @@ pub(crate) struct Catalog {
     /// Which object needs which, from `pg_depend`.
     pub(crate) edges: Vec<(Id, Id)>,
     /// Tables whose rows are dumped.
-    #[expect(dead_code, reason = "for the readers of rows")]
     pub(crate) tables: Vec<TableData>,
     /// Sequences and their state.
-    #[expect(dead_code, reason = "for the readers of rows")]
     pub(crate) sequences: Vec<SequenceData>,
 }
 
@@ -129,6 +127,13 @@ impl Catalog {
         event_trigger::read(&mut reader).await?;
         uncovered::check(&reader).await?;
         reader.finish().await
+    }
+}
+
+impl Catalog {
+    /// The same without rows and values of sequences.
+    pub(crate) fn without_data(self) -> Self {
+        Self { tables: Vec::new(), sequences: Vec::new(), ..self }
     }
 }
 

@@ -1,0 +1,204 @@
+//! The commands that every program has: list, show, verify, prune, pin, unpin, completions, man.
+
+use backup_core::retention::Keep;
+use backup_core::{BackupId, Doing, Error, Kind, Name, Record, Repository, Result, Seal, Which, prune, verify, which};
+use clap::{Args, CommandFactory, Subcommand};
+use clap_complete::Shell;
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::common::UnsealArgs;
+use crate::exit::TABLE;
+use crate::run::Face;
+
+/// Which backup.
+#[derive(Debug, Clone, Args)]
+pub struct Wanted {
+    /// An ID, a unique beginning of one, `latest`, `latest-verified` or `latest-proven`
+    #[arg(value_name = "ID")]
+    pub which: Which,
+}
+
+/// The commands that every program has.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Manage {
+    /// List the backups of the job, oldest first, and attempts that failed
+    List,
+    /// Show what a backup holds
+    Show {
+        #[command(flatten)]
+        wanted: Wanted,
+        #[command(flatten)]
+        unseal: UnsealArgs,
+    },
+    /// Read every byte of a backup and compare it with its digest; needs no key
+    Verify {
+        #[command(flatten)]
+        wanted: Wanted,
+        /// Open what is sealed too, and compare the plain digests
+        #[arg(long)]
+        unseal_too: bool,
+        #[command(flatten)]
+        unseal: UnsealArgs,
+    },
+    /// Delete backups that no rule keeps, and print each verdict with its reason
+    Prune(PruneArgs),
+    /// Keep a backup whatever the rules say
+    Pin {
+        #[command(flatten)]
+        wanted: Wanted,
+        /// Why, for whoever finds it
+        #[arg(long)]
+        why: Option<String>,
+    },
+    /// Take the pin away
+    Unpin {
+        #[command(flatten)]
+        wanted: Wanted,
+    },
+    /// Print what completes this program's commands in a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print this program's manual page
+    Man,
+}
+
+/// Which backups to keep. Without any rule nothing is deleted.
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    /// Keep the newest N
+    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_LAST")]
+    keep_last: u32,
+    /// Keep those of the last duration, such as 14d or 2w
+    #[arg(long, value_name = "DURATION", env = "BACKUP_KEEP_WITHIN")]
+    keep_within: Option<jiff::Span>,
+    /// Keep the newest of each of the last N hours that have one
+    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_HOURLY")]
+    keep_hourly: u32,
+    /// … of the last N days
+    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_DAILY")]
+    keep_daily: u32,
+    /// … of the last N weeks
+    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_WEEKLY")]
+    keep_weekly: u32,
+    /// … of the last N months
+    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_MONTHLY")]
+    keep_monthly: u32,
+    /// … of the last N years
+    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_YEARLY")]
+    keep_yearly: u32,
+    /// Keep at least the newest N, whatever their age
+    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_MINIMUM")]
+    keep_minimum: u32,
+    /// Prune although the newest attempt failed
+    #[arg(long)]
+    after_failure: bool,
+    /// Print the verdicts and delete nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl PruneArgs {
+    fn keep(&self) -> Keep {
+        Keep {
+            last: self.keep_last,
+            within: self.keep_within,
+            hourly: self.keep_hourly,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
+            minimum: self.keep_minimum,
+            after_failure: self.after_failure,
+        }
+    }
+}
+
+impl Manage {
+    /// Does it for `job`.
+    pub async fn run<P: CommandFactory>(self, face: &Face, job: &Name) -> Result<()> {
+        let told = match self {
+            Self::List => {
+                let repo = face.repository(Seal::default(), Default::default())?;
+                let records = repo.records(job).await?;
+                if records.is_empty() {
+                    return Err(none(job));
+                }
+                face.report.list(&records)
+            }
+            Self::Show { wanted, unseal } => {
+                let repo = face.repository(Seal::default(), unseal.unseal()?)?;
+                let id = which(&repo, job, &wanted.which).await?;
+                // Without a key the parts of an encrypted backup stay unknown, and the rest is shown.
+                let stored = if unseal.is_empty() { repo.open_sealed(job, id).await? } else { repo.open(job, id).await? };
+                let records = repo.records(job).await?;
+                face.report.show(stored.manifest(), records.iter().find(|record| record.id == id))
+            }
+            Self::Verify { wanted, unseal_too, unseal } => {
+                let repo = face.repository(Seal::default(), unseal.unseal()?)?;
+                let id = which(&repo, job, &wanted.which).await?;
+                let unseal_too = unseal_too || !unseal.is_empty();
+                let bytes = face.cx.unless_cancelled(verify(&face.cx, &repo, job, id, unseal_too)).await?;
+                let text = format!("verified {id}: {bytes} bytes are what was written");
+                face.report.result(&text, &serde_json::json!({"id": id, "bytes": bytes, "unsealed": unseal_too}))
+            }
+            Self::Prune(args) => {
+                let repo = face.repository(Seal::default(), Default::default())?;
+                let _held = face.hold(job)?;
+                let keep = args.keep();
+                let verdicts = prune(&face.cx, &repo, job, &keep, Timestamp::now(), &TimeZone::system(), args.dry_run).await?;
+                face.report.verdicts(&verdicts)
+            }
+            Self::Pin { wanted, why } => {
+                let repo = face.repository(Seal::default(), Default::default())?;
+                let id = which(&repo, job, &wanted.which).await?;
+                repo.record(job, id, &Record::Pinned { at: Timestamp::now(), why }).await?;
+                told(face, id, "pinned")
+            }
+            Self::Unpin { wanted } => {
+                let repo = face.repository(Seal::default(), Default::default())?;
+                let id = which(&repo, job, &wanted.which).await?;
+                repo.unpin(job, id).await?;
+                told(face, id, "unpinned")
+            }
+            Self::Completions { shell } => {
+                let mut command = P::command();
+                let name = command.get_name().to_owned();
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut command, name, &mut script);
+                write(&script)
+            }
+            Self::Man => write(&man(P::command())?),
+        };
+        told.doing(|| "write the result")
+    }
+}
+
+/// The manual page of a program, all of its commands in one.
+pub fn man(command: clap::Command) -> Result<Vec<u8>> {
+    let command = command.after_help(TABLE);
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page).doing(|| "write the manual page")?;
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let name = format!("{} {}", command.get_name(), sub.get_name());
+        let sub = clap_mangen::Man::new(sub.clone().name(name));
+        sub.render_synopsis_section(&mut page).doing(|| "write the manual page")?;
+        sub.render_description_section(&mut page).doing(|| "write the manual page")?;
+        sub.render_options_section(&mut page).doing(|| "write the manual page")?;
+    }
+    Ok(page)
+}
+
+fn told(face: &Face, id: BackupId, what: &str) -> std::io::Result<()> {
+    face.report.result(&format!("{what} {id}"), &serde_json::json!({"id": id, "done": what}))
+}
+
+fn write(bytes: &[u8]) -> std::io::Result<()> {
+    std::io::Write::write_all(&mut std::io::stdout().lock(), bytes)
+}
+
+fn none(job: &Name) -> Error {
+    Error::new(Kind::NotFound, format!("there is no backup of job {job} and there was no attempt"))
+        .with_hint("check --to and --job, or take one with the backup command")
+}

@@ -1,0 +1,121 @@
+//! The options that every program has.
+
+use std::path::PathBuf;
+
+use backup_core::{Compression, Doing, Error, Identity, Name, Passphrase, Recipient, Result, Seal, Unseal};
+use clap::{Args, ValueEnum};
+
+/// Options of every program; each has its environment variable.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Where backups lie: PATH or file:///PATH
+    #[arg(long, value_name = "SINK", env = "BACKUP_TO", global = true)]
+    pub to: Option<String>,
+    /// What the backups of one thing are kept under, apart from others in the same sink
+    #[arg(long, value_name = "NAME", env = "BACKUP_JOB", global = true)]
+    pub job: Option<String>,
+    /// Tell progress and results as JSON, a line each
+    #[arg(long, env = "BACKUP_JSON", global = true)]
+    pub json: bool,
+    /// Tell nothing but errors and results
+    #[arg(short, long, conflicts_with = "verbose", global = true)]
+    pub quiet: bool,
+    /// Tell more: each part, and what the libraries log
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Where locks and journals of runs lie [default: the state folder of the user or system]
+    #[arg(long, value_name = "DIR", env = "BACKUP_STATE", global = true)]
+    pub state: Option<PathBuf>,
+}
+
+impl Common {
+    /// The job's name, or `fallback`.
+    pub fn job(&self, fallback: &str) -> Result<Name> {
+        self.job.as_deref().unwrap_or(fallback).parse()
+    }
+
+    /// Where locks and journals lie: `--state`, else what systemd gave, else `/var/lib/backup` for root and
+    /// `~/.local/state/backup` for others.
+    pub(crate) fn state(&self) -> Result<PathBuf> {
+        let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let is_root = || std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+        self.state
+            .clone()
+            .or_else(|| var("STATE_DIRECTORY"))
+            .or_else(|| var("XDG_STATE_HOME").map(|home| home.join("backup")))
+            .or_else(|| is_root().then(|| PathBuf::from("/var/lib/backup")))
+            .or_else(|| var("HOME").map(|home| home.join(".local/state/backup")))
+            .ok_or_else(|| Error::usage("there is no folder for locks and journals").with_hint("give one with --state DIR"))
+    }
+}
+
+/// How parts are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Compress {
+    Zstd,
+    Gzip,
+    None,
+}
+
+/// How a backup is sealed.
+#[derive(Debug, Clone, Args)]
+pub struct SealArgs {
+    /// How parts are compressed
+    #[arg(long, value_enum, default_value = "zstd", env = "BACKUP_COMPRESS")]
+    compress: Compress,
+    /// Encrypt to this age recipient (age1…); may be given several times
+    #[arg(long = "recipient", value_name = "AGE1…", env = "BACKUP_RECIPIENTS", value_delimiter = ',')]
+    recipients: Vec<String>,
+    /// Encrypt with the passphrase that is the first line of this file
+    #[arg(long, value_name = "FILE", env = "BACKUP_SEAL_PASSPHRASE_FILE", conflicts_with = "recipients")]
+    seal_passphrase_file: Option<PathBuf>,
+}
+
+impl SealArgs {
+    /// What they say.
+    pub fn seal(&self) -> Result<Seal> {
+        let compression = match self.compress {
+            Compress::Zstd => Compression::default(),
+            Compress::Gzip => Compression::Gzip(6),
+            Compress::None => Compression::None,
+        };
+        let recipients = self.recipients.iter().map(|text| text.parse::<Recipient>()).collect::<Result<_>>()?;
+        let passphrase = self.seal_passphrase_file.as_deref().map(passphrase).transpose()?;
+        Ok(Seal { compression, recipients, passphrase })
+    }
+}
+
+/// How an encrypted backup is opened.
+#[derive(Debug, Clone, Args)]
+pub struct UnsealArgs {
+    /// Open encrypted backups with the age identities in this file; may be given several times
+    #[arg(long = "identity", value_name = "FILE", env = "BACKUP_IDENTITY", value_delimiter = ',')]
+    identities: Vec<PathBuf>,
+    /// Open encrypted backups with the passphrase that is the first line of this file
+    #[arg(long, value_name = "FILE", env = "BACKUP_PASSPHRASE_FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl UnsealArgs {
+    /// What they say.
+    pub fn unseal(&self) -> Result<Unseal> {
+        let mut identities = Vec::new();
+        for path in &self.identities {
+            let text = std::fs::read_to_string(path).doing(|| format!("read the identities in {}", path.display()))?;
+            identities.extend(Identity::parse_file(&text).doing(|| format!("read the identities in {}", path.display()))?);
+        }
+        let passphrase = self.passphrase_file.as_deref().map(passphrase).transpose()?;
+        Ok(Unseal { identities, passphrase })
+    }
+
+    /// Whether anything was given.
+    pub fn is_empty(&self) -> bool {
+        self.identities.is_empty() && self.passphrase_file.is_none()
+    }
+}
+
+/// The first line of a file, as a passphrase.
+fn passphrase(path: &std::path::Path) -> Result<Passphrase> {
+    let text = std::fs::read_to_string(path).doing(|| format!("read the passphrase in {}", path.display()))?;
+    Passphrase::new(text.lines().next().unwrap_or_default())
+}

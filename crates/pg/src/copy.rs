@@ -1,0 +1,125 @@
+//! Rows of tables as psql input: `COPY … FROM stdin;`, the rows, `\.`.
+
+use std::sync::{Arc, OnceLock};
+
+use backup_core::{Doing, Facts, Result};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio_postgres::Client;
+
+use crate::catalog::TableData;
+use crate::digest::RowCounter;
+use crate::facts::{PartFacts, TableFacts};
+use crate::pg_error::pg_error;
+use crate::quote::{ident, qualified};
+
+/// How many bytes are collected before they are handed on: a row is one message, and most rows are small.
+const COLLECTED: usize = 128 * 1024;
+
+/// A table, or the rows of it that lie in a range of pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slice {
+    /// Whose rows.
+    pub(crate) table: Arc<TableData>,
+    /// Which range of the table, counted from 0, and the pages: from the first on, up to the second where there is one.
+    pub(crate) range: Option<(u32, u64, Option<u64>)>,
+}
+
+impl Slice {
+    /// `COPY … TO stdout`.
+    pub(crate) fn copy_to(&self) -> String {
+        let table = &self.table;
+        let name = qualified(&table.schema, &table.name);
+        let columns = columns(&table.columns);
+        let pages = |(_, from, to): (u32, u64, Option<u64>)| {
+            let upper = to.map(|to| format!(" AND ctid < '({to},0)'")).unwrap_or_default();
+            format!(" WHERE ctid >= '({from},0)'{upper}")
+        };
+        match (&table.condition, self.range) {
+            (None, None) => format!("COPY {name}{} TO stdout", in_parentheses(&columns)),
+            (Some(condition), _) => format!("COPY (SELECT {columns} FROM ONLY {name} {condition}) TO stdout"),
+            (None, Some(range)) => format!("COPY (SELECT {columns} FROM ONLY {name}{}) TO stdout", pages(range)),
+        }
+    }
+
+    /// `COPY … FROM stdin;`
+    fn copy_from(&self) -> String {
+        let table = &self.table;
+        let (schema, name) = table.load_via.as_ref().map_or((&table.schema, &table.name), |(schema, name)| (schema, name));
+        copy_from(schema, name, &table.columns)
+    }
+
+    /// What is known of it once `rows` have been read.
+    fn facts(&self, counter: &RowCounter) -> TableFacts {
+        TableFacts {
+            schema: self.table.schema.clone(),
+            name: self.table.name.clone(),
+            columns: self.table.columns.clone(),
+            condition: self.table.condition.clone(),
+            into: self.table.load_via.clone(),
+            range: self.range.map(|(number, ..)| number),
+            rows: counter.rows(),
+        }
+    }
+}
+
+/// `COPY … FROM stdin;`, by which a part tells whose rows follow.
+pub(crate) fn copy_from(schema: &str, name: &str, names: &[String]) -> String {
+    format!("COPY {}{} FROM stdin;\n", qualified(schema, name), in_parentheses(&columns(names)))
+}
+
+fn columns(columns: &[String]) -> String {
+    columns.iter().map(|column| ident(column)).collect::<Vec<_>>().join(", ")
+}
+
+/// A table of no columns has no list: `COPY t FROM stdin` takes empty lines.
+fn in_parentheses(columns: &str) -> String {
+    if columns.is_empty() { String::new() } else { format!(" ({columns})") }
+}
+
+/// Writes `header` and then each of `slices`, counting the rows; sets `facts` at the end.
+pub(crate) async fn write(
+    client: &Client,
+    header: Bytes,
+    slices: &[Slice],
+    mut known: PartFacts,
+    facts: &OnceLock<Facts>,
+    mut out: impl AsyncWrite + Unpin,
+) -> Result<()> {
+    out.write_all(&header).await?;
+    for slice in slices {
+        let begin = format!("\n{}", slice.copy_from());
+        out.write_all(begin.as_bytes()).await?;
+        let counter = rows(client, &slice.copy_to(), &mut out)
+            .await
+            .doing(|| format!("read the rows of {}", qualified(&slice.table.schema, &slice.table.name)))?;
+        out.write_all(b"\\.\n").await?;
+        known.tables.push(slice.facts(&counter));
+    }
+    // Before the end of file, which whoever reads sees only after this.
+    let _ = facts.set(known.to_facts());
+    out.shutdown().await?;
+    Ok(())
+}
+
+/// Streams what `copy` gives into `out`, row by row, and counts it.
+pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite + Unpin)) -> Result<RowCounter> {
+    let stream = client.copy_out(copy).await.map_err(|error| pg_error("copy rows out", error))?;
+    let mut stream = std::pin::pin!(stream);
+    let mut counter = RowCounter::default();
+    let mut collected = Vec::with_capacity(COLLECTED + 8 * 1024);
+    while let Some(row) = stream.next().await {
+        let row = row.map_err(|error| pg_error("copy rows out", error))?;
+        counter.add(&row);
+        collected.extend_from_slice(&row);
+        if collected.len() >= COLLECTED {
+            out.write_all(&collected).await?;
+            collected.clear();
+            // A wide row must not keep its memory for the rest of the table.
+            collected.shrink_to(COLLECTED + 8 * 1024);
+        }
+    }
+    out.write_all(&collected).await?;
+    Ok(counter)
+}

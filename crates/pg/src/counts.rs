@@ -1,0 +1,55 @@
+//! How many objects of which kind a database has, counted by the server itself.
+//!
+//! Not by the readers of the catalogs: what they would forget, they would forget to count.
+
+use std::collections::BTreeMap;
+
+use backup_core::{Doing, Result};
+use tokio_postgres::Client;
+
+/// Rows of catalogs that users made: the name of the count, the catalog, and which of its rows.
+///
+/// An extension's own objects do not count: another version of it, as good, can have others.
+const COUNTED: &[(&str, &str, &str)] = &[
+    ("schemas", "pg_namespace", "c.nspname !~ '^pg_' AND c.nspname <> 'information_schema'"),
+    ("tables", "pg_class", "c.relkind IN ('r', 'p', 'f') AND c.oid >= 16384"),
+    ("composite types", "pg_class", "c.relkind = 'c' AND c.oid >= 16384"),
+    ("views", "pg_class", "c.relkind IN ('v', 'm') AND c.oid >= 16384"),
+    ("sequences", "pg_class", "c.relkind = 'S' AND c.oid >= 16384"),
+    (
+        "indexes",
+        "pg_class",
+        "c.relkind IN ('i', 'I') AND c.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_index i \
+                 JOIN pg_catalog.pg_class t ON t.oid = i.indrelid WHERE i.indexrelid = c.oid AND i.indisvalid AND t.relkind <> 't')",
+    ),
+    ("defaults", "pg_attrdef", "c.adrelid >= 16384"),
+    ("constraints", "pg_constraint", "c.oid >= 16384 AND c.contype <> 'n'"),
+    ("functions", "pg_proc", "c.oid >= 16384"),
+    ("types", "pg_type", "c.oid >= 16384 AND c.typtype IN ('e', 'd', 'r', 'm')"),
+    ("triggers", "pg_trigger", "NOT c.tgisinternal AND c.oid >= 16384"),
+    ("rules", "pg_rewrite", "c.oid >= 16384"),
+    ("policies", "pg_policy", "true"),
+    ("extensions", "pg_extension", "true"),
+    ("default privileges", "pg_default_acl", "true"),
+    ("operators", "pg_operator", "c.oid >= 16384"),
+    ("casts", "pg_cast", "c.oid >= 16384"),
+    ("collations", "pg_collation", "c.oid >= 16384"),
+    ("statistics objects", "pg_statistic_ext", "true"),
+    ("event triggers", "pg_event_trigger", "true"),
+    ("large objects", "pg_largeobject_metadata", "true"),
+];
+
+/// Counts, in the transaction that `client` has open.
+pub(crate) async fn read(client: &Client) -> Result<BTreeMap<String, u64>> {
+    let counts = COUNTED.iter().map(|(_, catalog, condition)| {
+        format!(
+            "(SELECT pg_catalog.count(*) FROM pg_catalog.{catalog} c WHERE {condition} AND NOT EXISTS \
+             (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass \
+             AND d.objid = c.oid AND d.deptype = 'e'))"
+        )
+    });
+    let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(", "));
+    let row = client.query_one(&sql, &[]).await.doing(|| "count the objects of the database")?;
+    let count = |at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or_default();
+    Ok(COUNTED.iter().enumerate().map(|(at, (name, ..))| ((*name).to_owned(), count(at))).collect())
+}

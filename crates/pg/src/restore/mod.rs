@@ -1,0 +1,185 @@
+//! Brings a backup back into a server: roles, databases, rows, indexes; each database swapped in when it is whole.
+
+mod existing;
+mod layout;
+mod load;
+mod place;
+mod tables;
+
+use async_trait::async_trait;
+use backup_core::{Checked, Context, Doing, Error, Event, Restored, Result, Stored, Target, body};
+use tokio_postgres::error::SqlState;
+
+use existing::Existing;
+pub(crate) use layout::{Layout, Parts};
+use load::Load;
+use place::Place;
+pub(crate) use tables::Wanted;
+
+use crate::config::Config;
+use crate::connect::{Purpose, Session, connect};
+use crate::globals::Tablespace;
+use crate::pg_error::pg_error;
+use crate::quote::ident;
+use crate::script::{Player, Scanner};
+
+/// What to bring back, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreOptions {
+    /// Only these databases; empty: the whole cluster with its roles and tablespaces.
+    pub only: Vec<String>,
+    /// Only these tables of the one database in `only`, with what they need.
+    pub tables: Vec<String>,
+    /// What the one database in `only` is to be called.
+    pub rename: Option<String>,
+    /// Whether databases that are not empty are replaced: after the backup was read and checked, and once the new one is whole.
+    pub clean: bool,
+    /// How many connections load rows and build indexes at the same time.
+    pub jobs: usize,
+    /// Whether tablespaces are made in the server's own folder instead of where they were: for scratch servers.
+    pub tablespaces_in_place: bool,
+}
+
+impl Default for RestoreOptions {
+    fn default() -> Self {
+        Self { only: Vec::new(), tables: Vec::new(), rename: None, clean: false, jobs: 4, tablespaces_in_place: false }
+    }
+}
+
+/// A server into which backups are restored.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// How to reach it; the database named there is where others are made from.
+    pub config: Config,
+    /// What to bring back.
+    pub options: RestoreOptions,
+}
+
+#[async_trait]
+impl Target for Restore {
+    async fn restore(&self, cx: &Context, backup: &dyn Stored) -> Result<Restored> {
+        let options = &self.options;
+        if options.only.len() != 1 && (options.rename.is_some() || !options.tables.is_empty()) {
+            return Err(Error::usage("another name, or single tables, can be asked for with exactly one database")
+                .with_hint("name the database with --database"));
+        }
+        let layout = Layout::read(backup)?;
+        let databases = layout.select(&options.only)?;
+        let id = backup.manifest().id;
+        let maintenance = connect(&self.config, Purpose::Restore).await?;
+        let mut places = Vec::new();
+        for parts in &databases {
+            let name = options.rename.as_deref().unwrap_or(&parts.name);
+            places.push(Place::find(&maintenance, &self.config, name, id, options.clean).await?);
+        }
+        if options.clean {
+            cx.tell(Event::Stage { what: "check the backup before anything is replaced" });
+            backup.verify(cx, true).await?;
+        }
+        let parts: Vec<_> = databases.iter().flat_map(|parts| parts.all()).collect();
+        let bytes = parts.iter().map(|part| part.size).sum();
+        cx.tell(Event::Begun { what: "restore", parts: parts.len(), bytes: Some(bytes) });
+        self.globals(cx, &maintenance, backup, &layout).await?;
+        let mut restored = Restored::default();
+        for (parts, place) in databases.iter().zip(&places) {
+            let one = self.database(cx, &maintenance, backup, parts, place).await;
+            let (tables, rows) = one.doing(|| format!("restore the database {}", ident(&place.name)))?;
+            restored.what.push(place.name.clone());
+            *restored.counts.entry("databases".into()).or_default() += 1;
+            *restored.counts.entry("tables".into()).or_default() += tables;
+            *restored.counts.entry("rows".into()).or_default() += rows;
+        }
+        if let Some(part) = layout.last.as_ref().filter(|_| options.only.is_empty()) {
+            let mut scanner = Scanner::new(backup.read(part).await?);
+            Player::new(&maintenance.client).play(&mut scanner).await.doing(|| "restore the settings of roles")?;
+        }
+        maintenance.close().await;
+        Ok(restored)
+    }
+
+    async fn compare(&self, cx: &Context, backup: &dyn Stored) -> Result<Checked> {
+        crate::compare::compare(cx, self, backup).await
+    }
+}
+
+impl Restore {
+    /// Plays roles and tablespaces. Roles that exist are brought to what they were only if the whole cluster is restored.
+    async fn globals(&self, cx: &Context, maintenance: &Session, backup: &dyn Stored, layout: &Layout) -> Result<()> {
+        let whole = self.options.only.is_empty();
+        if let Some(part) = &layout.roles {
+            cx.tell(Event::Stage { what: "roles" });
+            let existing = Existing::read(&maintenance.client).await?;
+            let mut scanner = Scanner::new(backup.read(part).await?);
+            let mut player = Player::new(&maintenance.client).filter(|item| whole || existing.is_missing_role(item)).tolerate(
+                |statement, state| *state == SqlState::DUPLICATE_OBJECT && statement.head().starts_with("create role"),
+            );
+            player.play(&mut scanner).await.doing(|| "restore the roles")?;
+        }
+        if whole && !layout.tablespaces.is_empty() {
+            cx.tell(Event::Stage { what: "tablespaces" });
+            let existing = Existing::read(&maintenance.client).await?;
+            let location =
+                |tablespace: &Tablespace| if self.options.tablespaces_in_place { "" } else { &tablespace.location }.to_owned();
+            let sql = layout.tablespaces.iter().filter(|tablespace| !existing.tablespaces.contains(&tablespace.name));
+            let sql: String = sql.map(|tablespace| tablespace.sql(&location(tablespace))).collect();
+            let mut scanner = Scanner::new(body::from_bytes(sql));
+            let played = Player::new(&maintenance.client).play(&mut scanner).await;
+            played.doing(|| "restore the tablespaces").map_err(|error| match error.hint() {
+                Some(_) => error,
+                None => error.with_hint("make their folders first, empty and owned by the server's user"),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Restores one database under its working name and swaps it in. Returns the number of tables and rows.
+    async fn database(
+        &self,
+        cx: &Context,
+        maintenance: &Session,
+        backup: &dyn Stored,
+        parts: &Parts,
+        place: &Place,
+    ) -> Result<(u64, u64)> {
+        let wanted = if self.options.tables.is_empty() { None } else { Some(Wanted::of(parts, &self.options.tables)?) };
+        place.make(maintenance, parts.record.as_ref()).await?;
+        let config = self.config.with_database(&place.work);
+        let load = Load { cx, backup, config: config.clone(), jobs: self.options.jobs, wanted: wanted.as_ref() };
+        let (rows, failed) = match cx.unless_cancelled(load.run(parts)).await {
+            Ok(done) => done,
+            Err(error) => {
+                // Half a database is no database. What cannot be removed is removed by the next run.
+                if let Err(left) = place.discard(maintenance).await {
+                    let what =
+                        format!("the half-restored database {} could not be dropped: {}", ident(&place.work), left.chain());
+                    cx.tell(Event::Warning { what: &what });
+                }
+                return Err(error);
+            }
+        };
+        let session = connect(&config, Purpose::Restore).await?;
+        load::flush(&session).await?;
+        session.close().await;
+        if let Some(first) = failed.first() {
+            for line in &failed {
+                cx.tell(Event::Warning { what: line });
+            }
+            return Err(Error::failed(format!(
+                "all rows are there, and {} statements after them failed, the first: {first}",
+                failed.len()
+            ))
+            .with_hint(format!("it was left under the name {}: mend what failed and rename it", ident(&place.work))));
+        }
+        place.swap_in(maintenance, backup.manifest().id).await?;
+        if let Some(record) = &parts.record {
+            let sql = record.properties_sql(&place.name)?;
+            maintenance
+                .client
+                .batch_execute(&sql)
+                .await
+                .map_err(|error| pg_error("set what belongs to the database itself", error))?;
+        }
+        let has = |(schema, name): &&(String, String)| wanted.as_ref().is_none_or(|wanted| wanted.has(schema, name));
+        Ok((parts.rows().keys().filter(has).count() as u64, rows))
+    }
+}

@@ -1,0 +1,179 @@
+//! The database that a restore goes into: empty, made under a name of its own, swapped in at the end.
+
+use backup_core::{BackupId, Error, Kind, Result};
+use tokio_postgres::Client;
+
+use crate::config::Config;
+use crate::connect::{Purpose, Session, connect};
+use crate::globals::DatabaseRecord;
+use crate::pg_error::pg_error;
+use crate::quote::{ident, literal};
+
+/// What there is under the name that a database is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing.
+    Absent,
+    /// A database in which users have made nothing.
+    Empty,
+    /// A database with something in it.
+    Full,
+}
+
+/// Where the restore of one database goes, and what becomes of what was there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// What it is to be called.
+    pub(crate) name: String,
+    /// What it is called until it is whole: `name` itself where there is an empty database of that name.
+    pub(crate) work: String,
+    found: Found,
+}
+
+impl Place {
+    /// Looks at what there is. A full one is refused unless it may be replaced.
+    pub(crate) async fn find(maintenance: &Session, config: &Config, name: &str, id: BackupId, replace: bool) -> Result<Self> {
+        let client = &maintenance.client;
+        let found = if exists(client, name).await? {
+            contents(&connect(&config.with_database(name), Purpose::Restore).await?).await?
+        } else {
+            Found::Absent
+        };
+        if found == Found::Full && !replace {
+            return Err(Error::new(Kind::AlreadyExists, format!("the database {} is not empty", ident(name)))
+                .with_hint("restore under another name with --as NAME, or replace it with --clean"));
+        }
+        let work = if found == Found::Empty { name.to_owned() } else { temporary(name, &format!("restoring_{id}")) };
+        Ok(Self { name: name.to_owned(), work, found })
+    }
+
+    /// Makes the database, unless an empty one is there.
+    pub(crate) async fn make(&self, maintenance: &Session, record: Option<&DatabaseRecord>) -> Result<()> {
+        if self.found == Found::Empty {
+            return Ok(());
+        }
+        // What a run that was killed has left under the same name.
+        drop_database(&maintenance.client, &self.work).await?;
+        let sql = match record {
+            Some(record) => record.create_sql(maintenance.version, &self.work),
+            None => format!("CREATE DATABASE {} TEMPLATE template0;\n", ident(&self.work)),
+        };
+        maintenance.execute(&sql).await.map_err(|error| match error.hint() {
+            Some(_) => error,
+            None => {
+                error.with_hint("the locale or tablespace of the database may be missing on this machine: install it first")
+            }
+        })
+    }
+
+    /// Removes what was made: the restore broke off.
+    pub(crate) async fn discard(&self, maintenance: &Session) -> Result<()> {
+        if self.found == Found::Empty { Ok(()) } else { drop_database(&maintenance.client, &self.work).await }
+    }
+
+    /// Gives it its name; what had the name before goes, once it has made way.
+    pub(crate) async fn swap_in(&self, maintenance: &Session, id: BackupId) -> Result<()> {
+        if self.work == self.name {
+            return Ok(());
+        }
+        let client = &maintenance.client;
+        let old = temporary(&self.name, &format!("before_{id}"));
+        if self.found == Found::Full {
+            drop_database(client, &old).await?;
+            close_connections(client, &self.name).await?;
+            rename(client, &self.name, &old).await?;
+        }
+        if let Err(error) = rename(client, &self.work, &self.name).await {
+            if self.found == Found::Full {
+                rename(client, &old, &self.name).await?;
+                allow_connections(client, &self.name).await?;
+            }
+            return Err(error);
+        }
+        if self.found == Found::Full { drop_database(client, &old).await } else { Ok(()) }
+    }
+}
+
+/// Whether users have made anything in the database; members of extensions and an untouched `public` do not count.
+async fn contents(session: &Session) -> Result<Found> {
+    let made = |catalog: &str, condition: &str| {
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.{catalog} c WHERE c.oid >= 16384 AND {condition} AND NOT EXISTS (SELECT FROM \
+             pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND d.objid = c.oid \
+             AND d.deptype = 'e'))"
+        )
+    };
+    let sql = format!(
+        "SELECT {} OR {} OR {} OR {} OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)",
+        made(
+            "pg_class",
+            "c.relkind <> 't' AND c.relnamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname ~ '^pg_t')"
+        ),
+        made("pg_proc", "true"),
+        made("pg_type", "c.typtype IN ('e', 'd', 'r')"),
+        made("pg_namespace", "c.nspname !~ '^pg_' AND c.nspname <> 'public'"),
+    );
+    let row = session.client.query_one(&sql, &[]).await.map_err(|error| pg_error("look into the database", error))?;
+    Ok(if row.get(0) { Found::Full } else { Found::Empty })
+}
+
+async fn exists(client: &Client, name: &str) -> Result<bool> {
+    let row = client.query_opt("SELECT FROM pg_catalog.pg_database WHERE datname = $1", &[&name]).await;
+    Ok(row.map_err(|error| pg_error("look for the database", error))?.is_some())
+}
+
+async fn rename(client: &Client, from: &str, to: &str) -> Result<()> {
+    let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(from), ident(to));
+    client
+        .batch_execute(&sql)
+        .await
+        .map_err(|error| pg_error(format!("rename the database {} to {}", ident(from), ident(to)), error))
+}
+
+async fn close_connections(client: &Client, name: &str) -> Result<()> {
+    let doing = |error| pg_error(format!("close the connections to the database {}", ident(name)), error);
+    client.batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", ident(name))).await.map_err(doing)?;
+    let sql = format!(
+        "SELECT pg_catalog.pg_terminate_backend(pid, 10000) FROM pg_catalog.pg_stat_activity \
+         WHERE datname = {} AND pid <> pg_catalog.pg_backend_pid()",
+        literal(name)
+    );
+    client.batch_execute(&sql).await.map_err(doing)
+}
+
+async fn allow_connections(client: &Client, name: &str) -> Result<()> {
+    let sql = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", ident(name));
+    client.batch_execute(&sql).await.map_err(|error| pg_error("allow connections again", error))
+}
+
+/// Drops a database of ours if it is there.
+async fn drop_database(client: &Client, name: &str) -> Result<()> {
+    if !exists(client, name).await? {
+        return Ok(());
+    }
+    let doing = |error| pg_error(format!("drop the database {}", ident(name)), error);
+    client.batch_execute(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await.map_err(doing)?;
+    close_connections(client, name).await?;
+    client.batch_execute(&format!("DROP DATABASE {}", ident(name))).await.map_err(doing)
+}
+
+/// `name` with `suffix`, within the 63 bytes that a name may have.
+fn temporary(name: &str, suffix: &str) -> String {
+    let most = 63 - suffix.len().min(40) - 1;
+    let mut end = name.len().min(most);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}_{suffix}", &name[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_its_suffix() {
+        let name = temporary(&"ä".repeat(60), "restoring_20261120T101500Z");
+        assert!(name.len() <= 63 && name.ends_with("_restoring_20261120T101500Z"), "{name}");
+    }
+}

@@ -1,0 +1,307 @@
+//! One database as a source: one instant, read by several connections.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use backup_core::{
+    Context, Doing, Error, Event, Key, Kind, Name, Origin, Part, Reading, Result, Snapshot, Source, Stored, body,
+};
+use tokio_postgres::error::SqlState;
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::connect::{Purpose, Session, connect};
+use crate::facts::{Instant, PartFacts, Stage};
+use crate::globals::DatabaseRecord;
+use crate::pg_error::pg_error;
+use crate::plan::{Content, Cut, Planned, Planner, Size};
+use crate::pool::Pool;
+use crate::quote::{literal, qualified};
+use crate::{copy, counts, facts, large_objects, plan};
+
+/// What to take of a database, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How many connections read rows at the same time.
+    pub jobs: usize,
+    /// Whether rows, values of sequences and large objects are taken.
+    pub data: bool,
+    /// Whether `CREATE DATABASE`, the database's owner, settings and privileges are taken.
+    pub create: bool,
+    /// Whether what is to be created is dropped first, in SQL that is played by hand.
+    pub clean: bool,
+    /// A table of more bytes than this is read in ranges of about this many.
+    pub range: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { jobs: 4, data: true, create: true, clean: false, range: 64 * 1024 * 1024 }
+    }
+}
+
+/// One database of a server.
+///
+/// A snapshot holds one `REPEATABLE READ READ ONLY` transaction and a lock on every table against changes of its
+/// definition, as pg_dump does; as many further connections as [`Options::jobs`] says join the same instant.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// How to reach it.
+    pub config: Config,
+    /// What to take.
+    pub options: Options,
+    /// How the database is made; `None`: only what is in it is taken.
+    pub record: Option<DatabaseRecord>,
+    /// Where its files go within a backup, such as `db/0003`; beside all others if it does not matter.
+    pub folder: Option<Key>,
+}
+
+/// How often the instant is taken anew because tables changed before they could be locked.
+const ATTEMPTS: u32 = 5;
+
+#[async_trait]
+impl Source for Database {
+    async fn snapshot(&self, cx: &Context, _base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
+        let leader = connect(&self.config, Purpose::Dump).await?;
+        let database = self.config.dbname.clone();
+        let doing = || format!("take a snapshot of the database {}", crate::quote::ident(&database));
+        let snapshot = cx.unless_cancelled(Box::pin(self.open(cx, leader))).await.doing(doing)?;
+        Ok(Box::new(snapshot))
+    }
+}
+
+impl Database {
+    fn create(&self, leader: &Session, record: &DatabaseRecord, instant: Instant) -> Planned {
+        let mut known = PartFacts::new(Stage::Database, Some(&record.name));
+        let create = if record.predefined() { String::new() } else { record.create_sql(leader.version, &record.name) };
+        let text = format!("{create}{}", connect_sql(&record.name));
+        known.record = Some(record.clone());
+        known.instant = Some(instant);
+        self.text_part(&record.name, "create", known, text)
+    }
+
+    fn properties(&self, leader: &Session, record: &DatabaseRecord) -> Result<Planned> {
+        let known = PartFacts::new(Stage::Properties, Some(&record.name));
+        let text = format!("{}{}", crate::header(leader.version, "UTF8"), record.properties_sql(&record.name)?);
+        Ok(self.text_part(&record.name, "properties", known, text))
+    }
+
+    fn text_part(&self, database: &str, what: &str, facts: PartFacts, text: String) -> Planned {
+        let folder = plan::folder(self.folder.as_ref(), facts.stage);
+        let part = Part { name: plan::name(database, what), extension: "sql", folder, estimate: Some(text.len() as u64) };
+        Planned { part, facts, content: Content::Text(text.into()) }
+    }
+
+    async fn open(&self, cx: &Context, leader: Session) -> Result<DatabaseSnapshot> {
+        let mut attempt = 1;
+        let exported = loop {
+            begin(&leader).await?;
+            match lock(&leader).await? {
+                None => break export(&leader).await?,
+                Some(_) if attempt < ATTEMPTS => {
+                    cx.tell(Event::Stage { what: "take the instant anew: a table changed meanwhile" });
+                    leader.execute("ROLLBACK").await?;
+                    attempt += 1;
+                }
+                Some(table) => {
+                    return Err(Error::failed(format!("the definition of {table} keeps changing while it is to be locked"))
+                        .with_hint("run it again when the change of the tables is through"));
+                }
+            }
+        };
+        let client = &leader.client;
+        let (origin, instant, encoding) = origin(&leader).await?;
+        let name = origin.facts.get("database").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
+        let catalog = Catalog::read(client, leader.version).await?;
+        let sizes = if self.options.data { sizes(&leader).await? } else { HashMap::new() };
+        let large = self.options.data && large_objects::any(client).await?;
+        let counts = counts::read(client).await?;
+        let header = crate::header(leader.version, &encoding);
+        let cut = Cut { range: self.options.range, pack: self.options.range.min(8 << 20), ranges: leader.version.at_least(14) };
+        let planner = Planner { database: &name, folder: self.folder.as_ref(), header: &header, sizes: &sizes, cut };
+        let mut planned = planner.parts(if self.options.data { catalog } else { catalog.without_data() }, large, counts)?;
+        if let Some(record) = &self.record {
+            planned.insert(0, self.create(&leader, record, instant));
+            planned.push(self.properties(&leader, record)?);
+        }
+        let mut workers = Vec::new();
+        if planned.iter().any(|part| !matches!(part.content, Content::Text(_))) {
+            for _ in 0..self.options.jobs.max(1) {
+                let worker = connect(&self.config, Purpose::Dump).await?;
+                worker.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+                worker.execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(&exported))).await?;
+                if encoding == "SQL_ASCII" {
+                    // Nothing is converted: bytes come as they are, whether they are valid text or not.
+                    worker.execute("SET client_encoding = 'SQL_ASCII'").await?;
+                }
+                workers.push(worker);
+            }
+        }
+        let parts = planned.iter().map(|planned| planned.part.clone()).collect();
+        let planned = planned.into_iter().map(|planned| (planned.part.name.clone(), Arc::new(planned))).collect();
+        Ok(DatabaseSnapshot { origin, parts, planned, leader, workers: Pool::new(workers) })
+    }
+}
+
+#[derive(Debug)]
+struct DatabaseSnapshot {
+    origin: Origin,
+    parts: Vec<Part>,
+    planned: HashMap<Name, Arc<Planned>>,
+    leader: Session,
+    workers: Arc<Pool>,
+}
+
+#[async_trait]
+impl Snapshot for DatabaseSnapshot {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    fn width(&self) -> usize {
+        self.workers.width().max(1)
+    }
+
+    async fn read(&self, part: &Name) -> Result<Reading> {
+        let missing = || Error::new(Kind::NotFound, format!("the snapshot has no part {part}"));
+        let planned = Arc::clone(self.planned.get(part).ok_or_else(missing)?);
+        let facts = Arc::new(OnceLock::new());
+        if let Content::Text(text) = &planned.content {
+            let _ = facts.set(planned.facts.to_facts());
+            return Ok(Reading { body: body::from_bytes(text.clone()), facts });
+        }
+        let worker = self.workers.lease().await?;
+        let known = Arc::clone(&facts);
+        let body = body::piped(move |out| async move {
+            let facts = planned.facts.clone();
+            match &planned.content {
+                Content::Text(_) => {}
+                Content::Rows(header, slices) => {
+                    lock_again(worker.client(), slices).await?;
+                    copy::write(worker.client(), header.clone(), slices, facts, &known, out).await?;
+                }
+                Content::LargeObjects(header) => {
+                    large_objects::write(worker.client(), header.clone(), facts, &known, out).await?;
+                }
+            }
+            worker.give_back();
+            Ok(())
+        });
+        Ok(Reading { body, facts })
+    }
+
+    async fn close(self: Box<Self>) -> Result<()> {
+        self.leader
+            .execute("COMMIT")
+            .await
+            .doing(|| "let the instant go: its transaction was lost, and with it the locks on the tables")
+    }
+}
+
+async fn begin(leader: &Session) -> Result<()> {
+    leader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
+}
+
+async fn export(leader: &Session) -> Result<String> {
+    let row = leader.client.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
+    Ok(row.map_err(|error| pg_error("export the snapshot", error))?.get(0))
+}
+
+/// Locks every table against changes of its definition. Names one that changed between the instant and the lock, if any did.
+async fn lock(leader: &Session) -> Result<Option<String>> {
+    let sql = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' \
+               AND n.nspname <> 'information_schema' ORDER BY c.oid";
+    let tables = leader.client.query(sql, &[]).await.map_err(|error| pg_error("list the tables", error))?;
+    for tables in tables.chunks(500) {
+        let names: Vec<String> = tables.iter().map(|row| qualified(row.get(1), row.get(2))).collect();
+        let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", names.join(", ONLY "));
+        if let Err(error) = leader.client.batch_execute(&sql).await {
+            if matches!(error.code(), Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME)) {
+                return Ok(Some(error.as_db_error().map_or_else(String::new, |error| error.message().to_owned())));
+            }
+            return Err(pg_error("lock the tables against changes of their definitions", error));
+        }
+    }
+    // The catalog is read as of the instant, the function looks at what is now: a table that was rewritten or truncated
+    // in between would look empty to us.
+    let sql = "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1) AND c.relkind = 'r' \
+               AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode LIMIT 1";
+    let oids: Vec<u32> = tables.iter().map(|row| row.get(0)).collect();
+    let changed = leader.client.query_opt(sql, &[&oids]).await.map_err(|error| pg_error("look at the tables again", error))?;
+    Ok(changed.map(|row| row.get(0)))
+}
+
+/// Locks the tables in the worker's transaction too, without waiting: whoever waits for the leader's lock to go would be
+/// in front of the worker, and both would wait for ever.
+async fn lock_again(client: &tokio_postgres::Client, slices: &[copy::Slice]) -> Result<()> {
+    let names: Vec<String> = slices.iter().map(|slice| qualified(&slice.table.schema, &slice.table.name)).collect();
+    let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT", names.join(", ONLY "));
+    client.batch_execute(&sql).await.map_err(|error| {
+        let waiting = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
+        let error = pg_error("lock tables that another session waits to change", error);
+        if waiting { error.with_hint("run it again when the change of the tables is through") } else { error }
+    })
+}
+
+pub(crate) async fn origin(leader: &Session) -> Result<(Origin, Instant, String)> {
+    let sql = "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()), pg_catalog.current_setting('server_version'), \
+               pg_catalog.current_database()::text, pg_catalog.pg_is_in_recovery(), \
+               pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+               CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+               ELSE pg_catalog.pg_current_wal_lsn() END::text, pg_catalog.current_setting('server_encoding'), \
+               (SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10)";
+    let row = leader.client.query_one(sql, &[]).await.map_err(|error| pg_error("ask the server who it is", error))?;
+    let instant = Instant { time: row.get(4), lsn: row.get::<_, Option<String>>(5).unwrap_or_default() };
+    let mut known = backup_core::Facts::new();
+    known.insert("database".into(), row.get::<_, String>(2).into());
+    known.insert("standby".into(), row.get::<_, bool>(3).into());
+    known.insert("time".into(), instant.time.clone().into());
+    known.insert("lsn".into(), instant.lsn.clone().into());
+    known.insert("superuser".into(), row.get::<_, Option<String>>(7).into());
+    let identity = facts::identity(row.get(0));
+    let encoding = if row.get::<_, String>(6) == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
+    Ok((Origin { kind: "postgresql".into(), identity, version: row.get(1), facts: known }, instant, encoding.into()))
+}
+
+async fn sizes(leader: &Session) -> Result<HashMap<u32, Size>> {
+    let sql = "SELECT oid, pg_catalog.pg_relation_size(oid), pg_catalog.pg_table_size(oid), \
+               pg_catalog.current_setting('block_size')::bigint FROM pg_catalog.pg_class WHERE relkind = 'r' \
+               AND relpersistence <> 't' AND (oid >= 16384) \
+               AND relam = (SELECT oid FROM pg_catalog.pg_am WHERE amname = 'heap')";
+    let rows = leader.client.query(sql, &[]).await.map_err(|error| pg_error("ask for the sizes of the tables", error))?;
+    let number =
+        |row: &tokio_postgres::Row, at| u64::try_from(row.get::<_, Option<i64>>(at).unwrap_or_default()).unwrap_or_default();
+    let size = |row: &tokio_postgres::Row| Size { pages: number(row, 1) / number(row, 3).max(1), bytes: number(row, 2) };
+    Ok(rows.iter().map(|row| (row.get(0), size(row))).collect())
+}
+
+/// `\connect name`, in the form that psql takes for any name.
+fn connect_sql(name: &str) -> String {
+    if name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        return format!("\\connect {name}\n");
+    }
+    let conninfo = format!("dbname='{}'", name.replace('\\', "\\\\").replace('\'', "\\'"));
+    if name.contains(['\n', '\r']) {
+        // A command of psql ends at the end of the line, a variable does not.
+        return format!(
+            "SELECT {} AS backup_database\n\\gset\n\\connect -reuse-previous=on :backup_database\n",
+            literal(&conninfo)
+        );
+    }
+    format!("\\connect -reuse-previous=on \"{}\"\n", conninfo.replace('"', "\"\""))
+}
+
+impl Session {
+    /// Runs statements that give no rows back.
+    pub(crate) async fn execute(&self, sql: &str) -> Result<()> {
+        let head = sql.chars().take(60).collect::<String>();
+        self.client.batch_execute(sql).await.map_err(|error| pg_error(format!("run {head}"), error))
+    }
+}
