@@ -1,2 +1,15 @@
-//! Placeholder.
-fn main() {}
+//! Backs a PostgreSQL cluster up, restores it, and proves that the restore is equal.
+
+mod args;
+mod backup;
+mod check;
+mod connection;
+mod dump;
+mod prove;
+mod restore;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    backup_cli::run::<args::PgBackup>()
+}

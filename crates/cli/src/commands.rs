@@ -1,7 +1,6 @@
 //! The commands that every program has: list, show, verify, prune, pin, unpin, completions, man.
 
-use backup_core::retention::Keep;
-use backup_core::{BackupId, Doing, Error, Kind, Name, Record, Repository, Result, Seal, Which, prune, verify, which};
+use backup_core::{BackupId, Doing, Error, Keep, Kind, Name, Record, Repository, Result, Seal, Which, prune, verify, which};
 use clap::{Args, CommandFactory, Subcommand};
 use clap_complete::Shell;
 use jiff::{Timestamp, tz::TimeZone};
@@ -25,18 +24,22 @@ pub enum Manage {
     List,
     /// Show what a backup holds
     Show {
+        /// Which backup
         #[command(flatten)]
         wanted: Wanted,
+        /// How it is opened
         #[command(flatten)]
         unseal: UnsealArgs,
     },
     /// Read every byte of a backup and compare it with its digest; needs no key
     Verify {
+        /// Which backup
         #[command(flatten)]
         wanted: Wanted,
         /// Open what is sealed too, and compare the plain digests
         #[arg(long)]
         unseal_too: bool,
+        /// How it is opened
         #[command(flatten)]
         unseal: UnsealArgs,
     },
@@ -44,6 +47,7 @@ pub enum Manage {
     Prune(PruneArgs),
     /// Keep a backup whatever the rules say
     Pin {
+        /// Which backup
         #[command(flatten)]
         wanted: Wanted,
         /// Why, for whoever finds it
@@ -52,6 +56,7 @@ pub enum Manage {
     },
     /// Take the pin away
     Unpin {
+        /// Which backup
         #[command(flatten)]
         wanted: Wanted,
     },
@@ -181,8 +186,7 @@ pub fn man(command: clap::Command) -> Result<Vec<u8>> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page).doing(|| "write the manual page")?;
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        let name = format!("{} {}", command.get_name(), sub.get_name());
-        let sub = clap_mangen::Man::new(sub.clone().name(name));
+        let sub = clap_mangen::Man::new(sub.clone());
         sub.render_synopsis_section(&mut page).doing(|| "write the manual page")?;
         sub.render_description_section(&mut page).doing(|| "write the manual page")?;
         sub.render_options_section(&mut page).doing(|| "write the manual page")?;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use backup_core::{BackupId, Checked, Error, Manifest, Records, Restored, State, retention::Verdict};
+use backup_core::{BackupId, Checked, Error, Manifest, Records, Restored, State, Verdict};
 use serde::Serialize;
 use serde_json::json;
 

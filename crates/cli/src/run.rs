@@ -64,6 +64,19 @@ impl Face {
     }
 }
 
+impl Face {
+    /// `resume` of a program that stops nothing: tells that nothing is paused, or that another program's journal says otherwise.
+    pub fn nothing_paused(&self, job: &Name) -> Result<()> {
+        let journal = self.hold(job)?;
+        if let Some(entry) = journal.entry()? {
+            let units: Vec<String> = entry.units.iter().map(ToString::to_string).collect();
+            return Err(Error::new(Kind::StillPaused, format!("a run left these stopped: {}", units.join(", ")))
+                .with_hint("resume them with the program that stopped them"));
+        }
+        Ok(self.report.result("nothing is paused", &serde_json::json!({"paused": []}))?)
+    }
+}
+
 /// Runs a program and returns its exit code.
 ///
 /// SIGINT, SIGTERM and SIGHUP ask the run to stop; what it paused is brought back, and what must not be cut is awaited.
@@ -98,6 +111,8 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
         signals.abort();
         done.unwrap_or_else(|error| Err(Error::failed("the program broke off: this is a defect").with_source(error)))
     });
+    // A read of standard input cannot be cut short, and nobody waits for it any more.
+    runtime.shutdown_background();
     progress.clear();
     match done {
         Ok(()) => ExitCode::SUCCESS,

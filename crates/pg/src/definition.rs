@@ -27,7 +27,7 @@ pub fn header(version: Version, encoding: &str) -> String {
         "SET statement_timeout = 0;\nSET lock_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\n{timeout}\
          SET client_encoding = '{encoding}';\nSET standard_conforming_strings = on;\n\
          SELECT pg_catalog.set_config('search_path', '', false);\nSET check_function_bodies = false;\n\
-         SET xmloption = content;\nSET client_min_messages = warning;\nSET row_security = off;\n\
+         SET xmloption = content;\nSET lc_monetary = 'C';\nSET datestyle = 'ISO, MDY';\nSET intervalstyle = 'postgres';\nSET client_min_messages = warning;\nSET row_security = off;\n\
          SET default_transaction_read_only = off;\nSET default_tablespace = '';\n"
     )
 }

@@ -18,6 +18,8 @@ pub enum Stage {
     Tablespaces,
     /// `CREATE DATABASE` and `\connect`.
     Database,
+    /// Everything in a database, as one script: from PostgreSQL's own programs.
+    Script,
     /// Definitions that rows need.
     Pre,
     /// Rows, values of sequences, large objects.

@@ -3,6 +3,7 @@
 #[expect(dead_code, reason = "the readers of catalogs use it one after the other")]
 mod acl;
 mod catalog;
+mod check_sql;
 mod cluster;
 mod compare;
 pub mod config;
@@ -13,6 +14,7 @@ mod definition;
 mod digest;
 mod dump;
 pub mod external;
+mod external_cluster;
 pub mod extract;
 pub mod facts;
 pub mod globals;
@@ -30,12 +32,14 @@ mod snapshot;
 mod tls;
 mod version;
 
+pub use check_sql::{Table, check_sql};
 pub use cluster::{Cluster, ClusterOptions};
 pub use config::Config;
 pub use connect::{Canceller, Purpose, Session, connect, pin};
 pub use definition::{Definition, definition, header};
 pub use digest::{Rows, Sum};
 pub use dump::{RANGE, dump};
+pub use external_cluster::{ExternalCluster, OLDEST, needs_external};
 pub use globals::DatabaseRecord;
 pub use pg_error::pg_error;
 pub use scratch::{Scratch, ServerShape};

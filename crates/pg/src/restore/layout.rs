@@ -91,7 +91,7 @@ impl Parts {
     fn add(&mut self, stage: Stage, part: Loaded) {
         match stage {
             Stage::Database => self.record = part.facts.record,
-            Stage::Pre => self.pre.push(part),
+            Stage::Pre | Stage::Script => self.pre.push(part),
             Stage::Data => self.data.push(part),
             Stage::Indexes => self.indexes.push(part),
             Stage::Post => self.post.push(part),

@@ -10,6 +10,7 @@ use super::layout::{Loaded, Parts};
 use super::tables::Wanted;
 use crate::config::Config;
 use crate::connect::{Purpose, Session, connect};
+use crate::facts::Stage;
 use crate::pg_error::pg_error;
 use crate::script::{Item, Player, Scanner};
 
@@ -94,7 +95,7 @@ impl Load<'_> {
             None => tables.map(|table| table.rows.rows).sum(),
             Some(copies) => tables.filter(|table| copies.contains(&copy_head(table))).map(|table| table.rows.rows).sum(),
         };
-        if played.rows != expected {
+        if part.facts.stage != Stage::Script && played.rows != expected {
             return Err(Error::damaged(format!("{} has {expected} rows and the server took {}", part.name, played.rows)));
         }
         self.cx.tell(Event::Progress { part: &part.name, bytes: part.size });

@@ -195,28 +195,8 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    /// Has the server read a COPY, but not begin it. The encoding that holds when it begins is that of its rows; its names alone
-    /// are turned to UTF-8 where they are not.
-    async fn prepared(&self, statement: &Statement) -> Result<tokio_postgres::Statement> {
-        let failed = |error| failed(statement, error);
-        if str::from_utf8(statement.sql()).is_ok() {
-            return self.client.prepare(statement.text()?).await.map_err(failed);
-        }
-        let row = self.client.query_one("SELECT pg_catalog.current_setting('client_encoding')", &[]).await.map_err(failed)?;
-        let encoding: String = row.get(0);
-        if encoding == "SQL_ASCII" || encoding == "UTF8" {
-            statement.text()?;
-        }
-        self.client.batch_execute("SET client_encoding = 'UTF8'").await.map_err(failed)?;
-        let decode = "SELECT pg_catalog.convert_from($1, $2::pg_catalog.text::pg_catalog.name)";
-        let row = self.client.query_one(decode, &[&statement.sql(), &encoding]).await.map_err(failed)?;
-        let copy = self.client.prepare(row.get(0)).await.map_err(failed)?;
-        self.client.batch_execute(&format!("SET client_encoding = '{encoding}'")).await.map_err(failed)?;
-        Ok(copy)
-    }
-
     async fn copy<R: AsyncRead + Unpin>(&mut self, statement: &Statement, scanner: &mut Scanner<R>) -> Result<()> {
-        let copy = self.prepared(statement).await?;
+        let copy = prepared(self.client, statement).await?;
         let sink = self.client.copy_in::<_, Bytes>(&copy).await;
         let mut sink = pin!(sink.map_err(|error| failed(statement, error))?);
         loop {
@@ -230,6 +210,26 @@ impl<'a> Player<'a> {
         self.played.statements += 1;
         Ok(())
     }
+}
+
+/// Has the server read a COPY, but not begin it. The encoding that holds when it begins is that of its rows; its names alone
+/// are turned to UTF-8 where they are not.
+async fn prepared(client: &Client, statement: &Statement) -> Result<tokio_postgres::Statement> {
+    let failed = |error| failed(statement, error);
+    if str::from_utf8(statement.sql()).is_ok() {
+        return client.prepare(statement.text()?).await.map_err(failed);
+    }
+    let row = client.query_one("SELECT pg_catalog.current_setting('client_encoding')", &[]).await.map_err(failed)?;
+    let encoding: String = row.get(0);
+    if encoding == "SQL_ASCII" || encoding == "UTF8" {
+        statement.text()?;
+    }
+    client.batch_execute("SET client_encoding = 'UTF8'").await.map_err(failed)?;
+    let decode = "SELECT pg_catalog.convert_from($1, $2::pg_catalog.text::pg_catalog.name)";
+    let row = client.query_one(decode, &[&statement.sql(), &encoding]).await.map_err(failed)?;
+    let copy = client.prepare(row.get(0)).await.map_err(failed)?;
+    client.batch_execute(&format!("SET client_encoding = '{encoding}'")).await.map_err(failed)?;
+    Ok(copy)
 }
 
 fn playing(statement: &Statement) -> String {

@@ -1,0 +1,62 @@
+//! The command line of `pg-backup`.
+
+use backup_cli::{Common, Face, Manage, Program};
+use backup_core::Result;
+use clap::{Parser, Subcommand};
+
+use crate::connection::Connection;
+use crate::{backup, dump, prove, restore};
+
+/// Backs a PostgreSQL cluster up, restores it, and proves that the restore is equal.
+///
+/// The server is named as libpq's programs have it: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSERVICE, ~/.pgpass and their like, or
+/// with --server. Backups lie in the sink that --to names, those of one cluster under one --job.
+#[derive(Debug, Parser)]
+#[command(name = "pg-backup", version, max_term_width = 100)]
+pub(crate) struct PgBackup {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take a backup; the last line of standard output is its ID
+    Backup(backup::Backup),
+    /// Bring a backup back into a server
+    Restore(restore::Restore),
+    /// Restore a backup into a scratch server and compare it with what was backed up
+    Prove(prove::Prove),
+    /// Write plain SQL to standard output, as pg_dumpall does
+    Dump(dump::Dump),
+    /// Write one database out of a file of pg_dumpall to standard output
+    Extract(dump::Extract),
+    /// Bring back what a run that died left stopped
+    Resume,
+    #[command(flatten)]
+    Manage(Manage),
+}
+
+impl Program for PgBackup {
+    const NAME: &'static str = concat!("pg-backup ", env!("CARGO_PKG_VERSION"));
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    async fn run(self, face: Face) -> Result<()> {
+        let job = face.common.job("pg")?;
+        match self.command {
+            Command::Backup(backup) => backup.run(&face, &job, &self.connection).await,
+            Command::Restore(restore) => restore.run(&face, &job, &self.connection).await,
+            Command::Prove(prove) => Box::pin(prove.run(&face, &job)).await,
+            Command::Dump(dump) => dump.run(&face, &self.connection).await,
+            Command::Extract(extract) => extract.run(&face).await,
+            Command::Resume => face.nothing_paused(&job),
+            Command::Manage(manage) => manage.run::<Self>(&face, &job).await,
+        }
+    }
+}

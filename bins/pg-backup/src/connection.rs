@@ -1,0 +1,33 @@
+//! Which server.
+
+use backup_core::{Context, Event, Result};
+use backup_pg::Config;
+use clap::Args;
+
+/// Which server, and as whom.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Connection {
+    /// A connection string: postgresql://…, or key=value pairs. What it leaves out comes from the environment as libpq has it
+    #[arg(long, value_name = "CONNINFO", env = "BACKUP_SERVER", hide_env_values = true, global = true)]
+    server: Option<String>,
+}
+
+impl Connection {
+    /// The parameters; the database is `postgres` unless one is named.
+    pub(crate) fn config(&self, cx: &Context) -> Result<Config> {
+        config(cx, self.server.as_deref().unwrap_or_default())
+    }
+}
+
+/// The parameters that `conninfo` and the environment give.
+pub(crate) fn config(cx: &Context, conninfo: &str) -> Result<Config> {
+    let names_database = std::env::var_os("PGDATABASE").is_some() || conninfo.contains("dbname") || conninfo.contains("://");
+    let mut config = Config::resolve(conninfo, |name| std::env::var(name).ok())?;
+    if !names_database {
+        config = config.with_database("postgres");
+    }
+    for warning in &config.warnings {
+        cx.tell(Event::Warning { what: warning });
+    }
+    Ok(config)
+}

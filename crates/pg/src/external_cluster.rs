@@ -1,0 +1,129 @@
+//! A cluster read by PostgreSQL's own programs: for servers that the native reader does not cover.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use backup_core::{Context, Doing, Error, Event, Kind, Name, Origin, Part, Reading, Result, Snapshot, Source, Stored};
+
+use crate::config::Config;
+use crate::connect::{Purpose, connect};
+use crate::external::Program;
+use crate::facts::{PartFacts, Stage};
+use crate::quote::ident;
+
+/// The oldest server that the native reader covers.
+pub const OLDEST: u32 = 12;
+
+/// A server with its databases, read by `pg_dumpall` and `pg_dump`.
+///
+/// Every database is a snapshot of its own, and each part ends only after its program ended well. The parts carry no counts and
+/// digests of rows: a backup like this can be verified and restored, and not proven.
+#[derive(Debug, Clone)]
+pub struct ExternalCluster {
+    /// How to reach it.
+    pub config: Config,
+    /// Where `pg_dump` and `pg_dumpall` are; `None`: on the `PATH`.
+    pub programs: Option<std::path::PathBuf>,
+    /// Only these databases; empty: all.
+    pub only: Vec<String>,
+    /// All but these databases.
+    pub exclude: Vec<String>,
+    /// Whether the hashes of the roles' passwords are left out.
+    pub no_role_passwords: bool,
+}
+
+/// Whether the server at `config` is too old for the native reader, which is told as a warning.
+pub async fn needs_external(cx: &Context, config: &Config) -> Result<bool> {
+    let session = connect(config, Purpose::Ask).await?;
+    let old = !session.version.at_least(OLDEST);
+    if old {
+        let what = format!("the server is {}, older than {OLDEST}: it is read by pg_dumpall and pg_dump", session.version);
+        cx.tell(Event::Warning { what: &what });
+    }
+    session.close().await;
+    Ok(old)
+}
+
+#[async_trait]
+impl Source for ExternalCluster {
+    async fn snapshot(&self, _: &Context, _base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
+        let session = connect(&self.config, Purpose::Ask).await?;
+        let sql = "SELECT datname::text FROM pg_catalog.pg_database WHERE datallowconn AND datname <> 'template0' ORDER BY 1";
+        let rows = session.client.query(sql, &[]).await.map_err(|error| crate::pg_error("list the databases", error))?;
+        let databases: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        if let Some(name) = self.only.iter().chain(&self.exclude).find(|name| !databases.contains(name)) {
+            return Err(Error::new(Kind::NotFound, format!("the cluster has no database {}", ident(name))));
+        }
+        let origin = crate::snapshot::origin(&session).await.map(|(origin, ..)| origin)?;
+        session.close().await;
+        let mut snapshot = Programs { origin, parts: Vec::new(), programs: Vec::new() };
+        let mut globals = vec!["--globals-only".to_owned()];
+        globals.extend(self.no_role_passwords.then(|| "--no-role-passwords".to_owned()));
+        let facts = PartFacts::new(Stage::Roles, None);
+        snapshot.add("roles".parse()?, facts, self.program("pg_dumpall", globals, "postgres"));
+        for name in databases {
+            if (!self.only.is_empty() && !self.only.contains(&name)) || self.exclude.contains(&name) {
+                continue;
+            }
+            let facts = PartFacts::new(Stage::Script, Some(&name));
+            let part = crate::plan::name(&name, "script");
+            snapshot.add(part, facts, self.program("pg_dump", vec!["--format=plain".to_owned()], &name));
+        }
+        Ok(Box::new(snapshot))
+    }
+}
+
+impl ExternalCluster {
+    /// One of the programs, with the connection in its environment: arguments are seen by everybody on the machine.
+    fn program(&self, name: &str, arguments: Vec<String>, database: &str) -> Program {
+        let path = self.programs.as_ref().map_or_else(|| name.into(), |folder| folder.join(name));
+        let mut program = Program::new(path, arguments);
+        program.environment = crate::config::Params::environment_variables().map(|name| (name.into(), None)).collect();
+        let config = self.config.with_database(database);
+        let environment = config.to_env().into_iter().filter(|(name, _)| *name != "PGPASSWORD");
+        program.environment.extend(environment.map(|(name, value)| (name.into(), Some(value.into()))));
+        program.password = config.hosts.first().and_then(|host| config.password_for(host)).cloned();
+        program
+    }
+}
+
+/// Parts that are what a program prints.
+#[derive(Debug)]
+struct Programs {
+    origin: Origin,
+    parts: Vec<Part>,
+    programs: Vec<(Name, PartFacts, Program)>,
+}
+
+impl Programs {
+    fn add(&mut self, name: Name, facts: PartFacts, program: Program) {
+        self.parts.push(Part { name: name.clone(), extension: "sql", folder: None, estimate: None });
+        self.programs.push((name, facts, program));
+    }
+}
+
+#[async_trait]
+impl Snapshot for Programs {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    fn width(&self) -> usize {
+        1
+    }
+
+    async fn read(&self, part: &Name) -> Result<Reading> {
+        let missing = || Error::new(Kind::NotFound, format!("there is no part {part}"));
+        let (_, facts, program) = self.programs.iter().find(|(name, ..)| name == part).ok_or_else(missing)?;
+        let body = program.read().doing(|| format!("read {part}"))?;
+        Ok(Reading { body, facts: Arc::new(OnceLock::from(facts.to_facts())) })
+    }
+
+    async fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
