@@ -110,6 +110,8 @@ impl<R: AsyncRead> AsyncRead for Sound<R> {
             Ok(()) if buf.filled().len() == before => this.state = State::Ended,
             Ok(()) => {}
             Err(error) => {
+                // A reader that fails has read nothing, whatever it has put there.
+                buf.set_filled(before);
                 this.state = State::Broken(error.kind(), error.to_string());
                 return Poll::Ready(Err(error));
             }
@@ -202,6 +204,23 @@ mod tests {
         drop(spawned(&tasks, piped(|_| std::future::pending())));
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// Fills the buffer and fails all the same, as some decoders do.
+    struct Rude;
+
+    impl AsyncRead for Rude {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            buf.put_slice(b"x");
+            Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_that_come_with_an_error_do_not_count() {
+        let mut bytes = Vec::new();
+        assert!(sound(Rude).read_to_end(&mut bytes).await.is_err());
+        assert_eq!(bytes, b"");
     }
 
     #[tokio::test]

@@ -212,7 +212,9 @@ impl Unseal {
             Error::failed(format!("the backup has {what} {name:?}, which this program does not know"))
                 .with_hint("use the version of the program that wrote it, or a newer one")
         };
-        let compression = compression.parse().map_err(|_| unknown("compression", compression))?;
+        let known = [Compression::Zstd(3), Compression::Gzip(6), Compression::None];
+        let compression =
+            known.into_iter().find(|known| known.name() == compression).ok_or_else(|| unknown("compression", compression))?;
         let identities = match encryption {
             None => None,
             Some("age") => {

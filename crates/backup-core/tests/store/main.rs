@@ -1,5 +1,8 @@
 //! Bytes at rest: sinks, and backups in them.
 
+mod damage;
+mod format;
+mod keeping;
 mod sinks;
 mod taking;
 

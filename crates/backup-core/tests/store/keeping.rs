@@ -1,0 +1,215 @@
+//! Backups are verified, proven, pinned, restored, found and deleted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backup_core::testing::FakeSource;
+use backup_core::*;
+
+use crate::{job, listed_and_whole, plain, take_one};
+
+/// A target that brings back nothing and finds what it was told to find.
+#[derive(Debug)]
+struct Told(Compare);
+
+type Compare = fn() -> Result<Checked>;
+
+#[async_trait]
+impl Target for Told {
+    async fn restore(&self, _: &Context, backup: &dyn Stored) -> Result<Restored> {
+        for part in &backup.manifest().parts {
+            body::drain(backup.read(&part.name).await?).await?;
+        }
+        Ok(Restored::default())
+    }
+
+    async fn compare(&self, _: &Context, _: &dyn Stored) -> Result<Checked> {
+        (self.0)()
+    }
+}
+
+fn equal() -> Result<Checked> {
+    Ok(Checked { counts: BTreeMap::from([("tables".into(), 3)]), differences: vec![] })
+}
+
+fn different() -> Result<Checked> {
+    let difference = Difference { what: "table a".into(), expected: "3 rows".into(), found: "2 rows".into() };
+    Ok(Checked { differences: vec![difference], ..equal()? })
+}
+
+async fn newest(repo: &Plain) -> Records {
+    repo.records(&job()).await.expect("records").pop().expect("one")
+}
+
+#[tokio::test]
+async fn a_proof_is_recorded_and_a_difference_takes_it_back() {
+    let repo = plain(Memory::default());
+    let (cx, id) = (Context::default(), take_one(&repo, &FakeSource::with_parts(2)).await.expect("taken").id);
+    prove(&cx, &repo, &job(), id, &Told(equal)).await.expect("proven");
+    assert!(newest(&repo).await.proven.is_some());
+    let error = prove(&cx, &repo, &job(), id, &Told(different)).await.expect_err("it differs");
+    assert_eq!(error.kind(), Kind::Differs);
+    assert!(error.chain().contains("table a: 3 rows in the backup, 2 rows restored"), "{error:?}");
+    assert!(newest(&repo).await.proven.is_none());
+}
+
+#[tokio::test]
+async fn what_could_not_be_told_is_never_a_pass() {
+    let memory = Memory::default();
+    let repo = plain(memory.clone());
+    let (cx, id) = (Context::default(), take_one(&repo, &FakeSource::with_parts(2)).await.expect("taken").id);
+    let cases: [(Compare, Kind); 5] = [
+        (|| Ok(Checked::default()), Kind::Unproven),
+        (|| Err(Error::failed("no server")), Kind::Unproven),
+        (|| Err(Error::new(Kind::NotFound, "no such table")), Kind::Unproven),
+        (|| Err(Error::cancelled()), Kind::Cancelled),
+        (|| Err(Error::damaged("a part")), Kind::Damaged),
+    ];
+    for (nth, (compare, kind)) in cases.into_iter().enumerate() {
+        let error = prove(&cx, &repo, &job(), id, &Told(compare)).await.expect_err("it could not be told");
+        assert_eq!(error.kind(), kind, "case {nth}");
+    }
+    assert!(newest(&repo).await.proven.is_none());
+    let missing = BackupId::at(jiff::Timestamp::UNIX_EPOCH);
+    let error = prove(&cx, &repo, &job(), missing, &Told(equal)).await.expect_err("there is none");
+    assert_eq!(error.kind(), Kind::NotFound);
+    let part = memory.objects().into_iter().map(|(key, _)| key).find(|key| key.as_str().contains("/parts/")).expect("a part");
+    memory.tamper(&part, Some(vec![0; 10]));
+    let error = prove(&cx, &repo, &job(), id, &Told(equal)).await.expect_err("it is damaged");
+    assert_eq!(error.kind(), Kind::Damaged);
+    let error = restore(&cx, &repo, &job(), id, &Told(equal)).await.expect_err("it is damaged");
+    assert_eq!(error.kind(), Kind::Damaged);
+}
+
+#[tokio::test]
+async fn a_pin_stays_until_it_is_taken_away() {
+    let repo = plain(Memory::default());
+    let id = take_one(&repo, &FakeSource::with_parts(1)).await.expect("taken").id;
+    let pin = Record::Pinned { at: jiff::Timestamp::now(), why: Some("before the move".into()) };
+    for _ in 0..2 {
+        repo.record(&job(), id, &pin).await.expect("pinned");
+        assert!(newest(&repo).await.pinned);
+    }
+    for _ in 0..2 {
+        repo.unpin(&job(), id).await.expect("unpinned");
+        assert!(!newest(&repo).await.pinned);
+    }
+    let missing = BackupId::at(jiff::Timestamp::UNIX_EPOCH);
+    assert_eq!(repo.record(&job(), missing, &pin).await.expect_err("there is none").kind(), Kind::NotFound);
+    assert_eq!(repo.unpin(&job(), missing).await.expect_err("there is none").kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn records_of_the_same_second_stand_side_by_side() {
+    let memory = Memory::default();
+    let repo = plain(memory.clone());
+    let id = take_one(&repo, &FakeSource::with_parts(1)).await.expect("taken").id;
+    let at = jiff::Timestamp::now();
+    for bytes in 0..3 {
+        repo.record(&job(), id, &Record::Verified { at, bytes, unsealed: false }).await.expect("recorded");
+    }
+    let records = memory.objects().iter().filter(|(key, _)| key.file_name().starts_with("verified-")).count();
+    assert_eq!(records, 3);
+}
+
+#[tokio::test]
+async fn a_record_that_is_damaged_counts_for_nothing() {
+    let memory = Memory::default();
+    let repo = plain(memory.clone());
+    let id = take_one(&repo, &FakeSource::with_parts(1)).await.expect("taken").id;
+    verify(&Context::default(), &repo, &job(), id, true).await.expect("verified");
+    for (key, _) in memory.objects().iter().filter(|(key, _)| key.file_name().starts_with("verified-")) {
+        memory.tamper(key, Some(b"{\"record\":\"verif".to_vec()));
+    }
+    assert!(newest(&repo).await.verified.is_none());
+}
+
+#[tokio::test]
+async fn a_backup_is_found_by_what_is_known_of_it() {
+    let repo = plain(Memory::default());
+    let first = take_one(&repo, &FakeSource::with_parts(1)).await.expect("taken").id;
+    verify(&Context::default(), &repo, &job(), first, false).await.expect("verified");
+    let second = take_one(&repo, &FakeSource::with_parts(1)).await.expect("taken").id;
+    let find = async |text: &str| which(&repo, &job(), &text.parse().expect("a name for a backup")).await;
+    assert_eq!(find("latest").await.expect("found"), second);
+    assert_eq!(find("latest-verified").await.expect("found"), first);
+    assert_eq!(find(&first.to_string()).await.expect("found"), first);
+    assert_eq!(find("latest-proven").await.expect_err("none").kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn a_deletion_that_breaks_off_leaves_no_backup_and_is_swept() {
+    use backup_core::testing::{Failing, Failure};
+    for nth in 0.. {
+        let memory = Memory::default();
+        let healthy = plain(memory.clone());
+        let id = take_one(&healthy, &FakeSource::with_parts(3)).await.expect("taken").id;
+        let sink = Arc::new(Failing::new(memory.clone(), nth, Failure::Before));
+        let deleted = Plain::new(sink.clone(), "test").delete(&job(), id).await;
+        let listed = listed_and_whole(&healthy).await;
+        if sink.was_spared() {
+            deleted.expect("nothing failed");
+            assert!(memory.objects().is_empty());
+            break;
+        }
+        deleted.expect_err("the sink failed");
+        // What is left is whole, a failed attempt, or nothing that anyone lists.
+        if listed == 0 {
+            healthy.sweep(&job()).await.expect("swept");
+            for record in healthy.records(&job()).await.expect("records") {
+                healthy
+                    .delete(&job(), record.id)
+                    .await
+                    .or_else(|error| if error.kind() == Kind::Busy { Ok(()) } else { Err(error) })
+                    .expect("deleted");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_backup_is_verified_without_a_key_and_opened_with_one() {
+    let identity = Identity::generate();
+    let seal = Seal { recipients: vec![identity.recipient()], ..Seal::default() };
+    let blind = Plain { seal, ..plain(Memory::default()) };
+    let source = FakeSource::with_parts(3);
+    let id = take_one(&blind, &source).await.expect("taken").id;
+    let cx = Context::default();
+    verify(&cx, &blind, &job(), id, false).await.expect("no key is needed");
+    take_one(&blind, &source).await.expect("nor for the next one");
+    for unseal in [Unseal::default(), Unseal { identities: vec![Identity::generate()], passphrase: None }] {
+        let wrong = Plain { unseal, ..blind.clone() };
+        verify(&cx, &wrong, &job(), id, false).await.expect("nor is a wrong one in the way");
+        for error in [wrong.open(&job(), id).await.map(drop), verify(&cx, &wrong, &job(), id, true).await.map(drop)] {
+            let error = error.expect_err("there is no key that fits");
+            assert_eq!((error.kind(), error.hint().is_some()), (Kind::Failed, true), "{error:?}");
+        }
+    }
+    assert!(blind.records(&job()).await.expect("records")[0].verified.is_some(), "a wrong key is no damage");
+    let seeing = Plain { unseal: Unseal { identities: vec![identity], passphrase: None }, ..blind };
+    assert_eq!(seeing.open(&job(), id).await.expect("opened").manifest().parts.len(), 3);
+    assert_eq!(seeing.open_sealed(&job(), id).await.expect("opened").manifest().parts.len(), 0);
+    assert_eq!(listed_and_whole(&seeing).await, 2);
+}
+
+#[tokio::test]
+async fn a_passphrase_opens_and_another_is_told_in_one_line() {
+    let passphrase = |text: &str| Some(Passphrase::new(text).expect("a passphrase"));
+    let seal = Seal { passphrase: passphrase("correct horse"), ..Seal::default() };
+    let memory = Memory::default();
+    let blind = Plain { seal, ..plain(memory.clone()) };
+    let id = take_one(&blind, &FakeSource::with_parts(2)).await.expect("taken").id;
+    let wrong = Plain { unseal: Unseal { identities: vec![], passphrase: passphrase("battery staple") }, ..blind.clone() };
+    let error = wrong.open(&job(), id).await.map(drop).expect_err("another passphrase");
+    assert_eq!((error.kind(), error.hint().is_some()), (Kind::Failed, true), "{error:?}");
+    let right = Plain { unseal: Unseal { identities: vec![], passphrase: passphrase("correct horse") }, ..blind };
+    right.open(&job(), id).await.expect("opened");
+    let key: Key = format!("pg-app/{id}/key.age").parse().expect("a key");
+    let mut bytes = memory.objects().into_iter().find(|(at, _)| *at == key).expect("the key is stored").1.to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    memory.tamper(&key, Some(bytes));
+    let error = right.open(&job(), id).await.map(drop).expect_err("the key is damaged");
+    assert_eq!(error.kind(), Kind::Damaged, "{error:?}");
+}
