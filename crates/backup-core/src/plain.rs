@@ -241,6 +241,9 @@ impl Repository for Plain {
         }
         let doing = || format!("delete {id} of {job}");
         if files.contains(layout::MANIFEST) {
+            // Best effort, so that a deletion that breaks off is not taken for an attempt that runs.
+            let failed = Failed { at: Timestamp::now(), why: "its deletion broke off".into() };
+            let _ = attempt::write(&*self.sink, &folder, layout::FAILED, &failed).await;
             self.sink.delete(&folder.join(layout::MANIFEST)?).await.doing(doing)?;
         }
         if self.clear(&folder).await.doing(doing)? {

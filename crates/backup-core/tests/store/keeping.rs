@@ -148,24 +148,38 @@ async fn a_deletion_that_breaks_off_leaves_no_backup_and_is_swept() {
         let sink = Arc::new(Failing::new(memory.clone(), nth, Failure::Before));
         let deleted = Plain::new(sink.clone(), "test").delete(&job(), id).await;
         let listed = listed_and_whole(&healthy).await;
-        if sink.was_spared() {
-            deleted.expect("nothing failed");
-            assert!(memory.objects().is_empty());
-            break;
-        }
-        deleted.expect_err("the sink failed");
-        // What is left is whole, a failed attempt, or nothing that anyone lists.
-        if listed == 0 {
-            healthy.sweep(&job()).await.expect("swept");
-            for record in healthy.records(&job()).await.expect("records") {
-                healthy
-                    .delete(&job(), record.id)
-                    .await
-                    .or_else(|error| if error.kind() == Kind::Busy { Ok(()) } else { Err(error) })
-                    .expect("deleted");
+        match deleted {
+            Ok(()) => assert!(memory.objects().is_empty()),
+            // What is left is a whole backup, a failed attempt, or nothing that anyone lists.
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::Failed);
+                assert!(
+                    listed == 1 || healthy.records(&job()).await.expect("records").iter().all(|it| it.state == State::Failed)
+                );
+                healthy.delete(&job(), id).await.expect("the next one succeeds");
             }
         }
+        assert!(memory.objects().is_empty());
+        if sink.was_spared() {
+            break;
+        }
     }
+}
+
+#[tokio::test]
+async fn the_end_of_a_deletion_that_broke_off_is_swept() {
+    let memory = Memory::default();
+    let repo = plain(memory.clone());
+    let first = take_one(&repo, &FakeSource::with_parts(3)).await.expect("taken").id;
+    take_one(&repo, &FakeSource::with_parts(1)).await.expect("taken");
+    for name in ["manifest.json", "attempt.json"] {
+        memory.tamper(&format!("pg-app/{first}/{name}").parse().expect("a key"), None);
+    }
+    let running = repo.begin(&Context::default(), &job()).await.expect("begun");
+    repo.sweep(&job()).await.expect("swept");
+    assert!(memory.objects().iter().all(|(key, _)| !key.as_str().contains(&first.to_string())), "it is still there");
+    assert_eq!(listed_and_whole(&repo).await, 1);
+    running.commit(FakeSource::with_parts(0).origin).await.expect("what runs was left alone");
 }
 
 #[tokio::test]

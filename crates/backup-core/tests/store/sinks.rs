@@ -19,7 +19,8 @@ fn folder() -> tempfile::TempDir {
 /// Everything there is under `path`, hidden files too.
 fn everything(path: &Path) -> Vec<String> {
     let out = Command::new("find").arg(path).arg("-mindepth").arg("1").output().expect("find runs");
-    String::from_utf8(out.stdout).expect("text").lines().map(str::to_owned).collect()
+    let below = |line: &str| line.strip_prefix(path.to_str().expect("text")).expect("it is below").to_owned();
+    String::from_utf8(out.stdout).expect("text").lines().map(below).collect()
 }
 
 #[tokio::test]

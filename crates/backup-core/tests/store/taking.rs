@@ -80,6 +80,51 @@ async fn a_source_that_fails_at_any_call_makes_a_failed_attempt() {
     }
 }
 
+/// Drops a backup after ever more steps: after each one if `stride` is 0, else fewer the further it gets.
+async fn dropped_after_any_step(repo: impl Fn() -> Plain, stride: usize) {
+    let source = FakeSource::with_parts(3);
+    let sources: [&dyn Source; 1] = [&source];
+    let mut steps = 0;
+    loop {
+        let (repo, cx, job) = (repo(), Context::default(), job());
+        let done = {
+            let mut taking = Box::pin(backup(&cx, &repo, &job, &sources, Options::default()));
+            let mut done = false;
+            for _ in 0..steps {
+                done = futures_util::poll!(&mut taking).is_ready();
+                if done {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            done
+        };
+        // What was begun on other tasks may still be on its way; whatever is listed now or then is whole.
+        let now = listed_and_whole(&repo).await;
+        cx.tasks.close();
+        cx.tasks.wait().await;
+        let then = listed_and_whole(&repo).await;
+        assert!(now <= then && (then == 1 || !done), "after {steps} steps: {now}, {then}, {done}");
+        if done {
+            break;
+        }
+        steps += 1 + steps * stride / 4;
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_is_dropped_at_any_step_is_whole_or_none() {
+    dropped_after_any_step(|| plain(Memory::default()), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_into_a_directory_that_is_dropped_at_any_step_is_whole_or_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nth = std::sync::atomic::AtomicUsize::new(0);
+    let next = || folder.path().join(nth.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string());
+    dropped_after_any_step(|| plain(Directory::new(next())), 1).await;
+}
+
 #[tokio::test]
 async fn a_dropped_draft_never_was() {
     let repo = Plain { lease: Duration::ZERO, ..plain(Memory::default()) };
