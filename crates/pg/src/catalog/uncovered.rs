@@ -4,7 +4,7 @@ use backup_core::{Error, Result};
 
 use super::Reader;
 
-/// What has no reader: what it is called, the catalog whose rows `x` are those (and which of them), the catalog and OID that
+/// What has no reader: what it is called, the catalog of its rows `x`, the catalog and OID that
 /// its membership in an extension is recorded under, and its name. A type that gets a reader loses its line here.
 const UNCOVERED: &[(&str, &str, (&str, &str), &str)] = &[
     ("foreign server", "pg_foreign_server x", ("pg_foreign_server", "x.oid"), "x.srvname"),

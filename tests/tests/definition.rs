@@ -1,0 +1,152 @@
+//! The definition of a database, played into another, makes the same: also where the real pg_dump does not.
+
+use std::fmt::Debug;
+
+use backup_tests::{Major, Server, judge};
+
+/// Reads the definition of `database`.
+fn definition(server: &Server, database: &str) -> backup_core::Result<backup_pg::Definition> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let url = format!("postgres://postgres@127.0.0.1:{}/{database}", server.port());
+        let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("the server answers");
+        tokio::spawn(connection);
+        backup_pg::definition(&mut client).await
+    })
+}
+
+/// Fills a database with `sql`, recreates it elsewhere from its definition, and returns what the real pg_dump finds different
+/// and what `query` answers in the copy.
+fn copied(server: &Server, sql: &str, query: &str) -> (Option<String>, String) {
+    for database in ["source", "copy"] {
+        server.psql("postgres", &format!("DROP DATABASE IF EXISTS {database}"));
+        server.psql("postgres", &format!("CREATE DATABASE {database} TEMPLATE template0"));
+    }
+    server.psql("source", sql);
+    let definition = definition(server, "source").expect("a definition");
+    let header = backup_pg::header(backup_pg::Version(server.major().number() * 10_000), "UTF8");
+    server.psql("copy", &format!("{header}{}{}", definition.pre, definition.post));
+    let dump = |database: &str| server.command("pg_dump").args(["-s", database]).output().expect("pg_dump runs").stdout;
+    (judge::difference_of(&dump("source"), &dump("copy")), server.psql("copy", query))
+}
+
+fn same<T: Debug + PartialEq>(server: &Server, sql: &str, found: T, wanted: T) {
+    assert_eq!(found, wanted, "PostgreSQL {}: {sql}", server.major());
+}
+
+fn on_every_version(test: impl Fn(&Server)) {
+    Major::ALL.into_iter().filter_map(Server::start).for_each(|server| test(&server));
+}
+
+#[test]
+fn the_schema_public_in_all_its_states() {
+    let state =
+        "SELECT nspowner::regrole, nspacl, obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'public'";
+    on_every_version(|server| {
+        server.psql("postgres", "CREATE ROLE \"an owner\"");
+        for (sql, wanted) in [
+            ("", "pg_database_owner|{pg_database_owner=UC/pg_database_owner,=U/pg_database_owner}|standard public schema"),
+            ("DROP SCHEMA public", ""),
+            ("DROP SCHEMA public; CREATE SCHEMA public", "postgres||"),
+            (
+                "DROP SCHEMA public; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC",
+                "postgres|{postgres=UC/postgres,=U/postgres}|",
+            ),
+            (
+                "COMMENT ON SCHEMA public IS NULL",
+                "pg_database_owner|{pg_database_owner=UC/pg_database_owner,=U/pg_database_owner}|",
+            ),
+            (
+                "COMMENT ON SCHEMA public IS 'mine'; REVOKE ALL ON SCHEMA public FROM PUBLIC",
+                "pg_database_owner|{pg_database_owner=UC/pg_database_owner}|mine",
+            ),
+            (
+                "ALTER SCHEMA public OWNER TO \"an owner\"; GRANT CREATE ON SCHEMA public TO PUBLIC",
+                "\"an owner\"|{\"\\\"an owner\\\"=UC/\\\"an owner\\\"\",\"=UC/\\\"an owner\\\"\"}|standard public schema",
+            ),
+        ] {
+            same(server, sql, copied(server, sql, state), (None, wanted.to_owned()));
+        }
+    });
+}
+
+#[test]
+fn comments_of_extensions_that_were_changed_or_removed() {
+    let state = "SELECT extname, obj_description(oid, 'pg_extension') FROM pg_extension ORDER BY 1";
+    on_every_version(|server| {
+        for (sql, wanted) in [
+            ("DROP EXTENSION plpgsql", ""),
+            ("DROP EXTENSION plpgsql; CREATE EXTENSION plpgsql", "plpgsql|PL/pgSQL procedural language"),
+            ("COMMENT ON EXTENSION plpgsql IS NULL", "plpgsql|"),
+            (
+                "CREATE EXTENSION hstore; COMMENT ON EXTENSION hstore IS NULL; CREATE EXTENSION citext; COMMENT ON EXTENSION citext IS 'it''s'",
+                "citext|it's\nhstore|\nplpgsql|PL/pgSQL procedural language",
+            ),
+        ] {
+            same(server, sql, copied(server, sql, state), (None, wanted.to_owned()));
+        }
+    });
+}
+
+#[test]
+fn domains_that_need_themselves() {
+    let sql = "CREATE DOMAIN d AS int; \
+               CREATE FUNCTION fine(d) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; \
+               CREATE FUNCTION first(d) RETURNS int LANGUAGE sql AS 'SELECT 1'; \
+               ALTER DOMAIN d ADD CONSTRAINT checked CHECK (fine(VALUE)); ALTER DOMAIN d SET DEFAULT first(NULL); \
+               CREATE DOMAIN inner_d AS int; \
+               CREATE FUNCTION also_fine(inner_d) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; \
+               ALTER DOMAIN inner_d ADD CONSTRAINT checked CHECK (also_fine(VALUE)); \
+               CREATE TABLE rows (a inner_d); CREATE TABLE whole_rows (r rows[], d d);";
+    let state = "SELECT typname, typdefault IS NOT NULL, conname FROM pg_type t JOIN pg_constraint c ON c.contypid = t.oid \
+                 WHERE conname = 'checked' ORDER BY 1";
+    on_every_version(|server| {
+        let wanted = "d|t|checked\ninner_d|f|checked";
+        same(server, sql, copied(server, sql, state), (None, wanted.to_owned()));
+    });
+}
+
+#[test]
+fn a_language_with_the_handler_of_another() {
+    let sql =
+        "CREATE TRUSTED LANGUAGE \"mine \"\"l\" HANDLER plpgsql_call_handler; GRANT USAGE ON LANGUAGE \"mine \"\"l\" TO PUBLIC";
+    let state = "SELECT lanname, lanpltrusted, lanplcallfoid::regproc, laninline FROM pg_language WHERE oid >= 16384";
+    on_every_version(|server| {
+        let wanted = "mine \"l|t|plpgsql_call_handler|0";
+        same(server, sql, copied(server, sql, state), (None, wanted.to_owned()));
+    });
+}
+
+#[test]
+fn an_operator_whose_negator_does_not_know_it() {
+    let sql = "CREATE TYPE p AS (x int); \
+               CREATE FUNCTION f(p, p) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; \
+               CREATE OPERATOR ># (FUNCTION = f, LEFTARG = p, RIGHTARG = p, NEGATOR = <#); \
+               CREATE OPERATOR <# (FUNCTION = f, LEFTARG = p, RIGHTARG = p)";
+    let state = "SELECT oprname, oprnegate <> 0 FROM pg_operator WHERE oid >= 16384 ORDER BY 1";
+    on_every_version(|server| same(server, sql, copied(server, sql, state), (None, "<#|f\n>#|t".to_owned())));
+}
+
+#[test]
+fn what_is_not_covered_is_named() {
+    on_every_version(|server| {
+        let sql = "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; \
+                   CREATE EVENT TRIGGER \"an 'event'\" ON ddl_command_end EXECUTE FUNCTION f(); \
+                   CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw; \
+                   CREATE USER MAPPING FOR postgres SERVER far OPTIONS (password 'hush'); \
+                   CREATE PUBLICATION everything FOR ALL TABLES; \
+                   CREATE SUBSCRIPTION sub CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)";
+        server.psql("postgres", sql);
+        let error = definition(server, "postgres").expect_err("what is not covered");
+        let text = format!("{error} {error:?}");
+        for named in
+            ["event trigger an 'event'", "foreign server far", "publication everything", "subscription sub", "--source pg_dump"]
+        {
+            assert!(text.contains(named), "{named} in {text}");
+        }
+        assert!(!text.contains("postgres_fdw") && !text.contains("hush"), "{text}");
+        // Of another database it is no matter.
+        server.psql("postgres", "CREATE DATABASE other");
+        definition(server, "other").expect("a definition");
+    });
+}
