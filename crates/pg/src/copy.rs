@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use backup_core::{Doing, Facts, Result};
+use backup_core::{Doing, Error, Facts, Result};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -111,6 +111,10 @@ pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite
     let mut collected = Vec::with_capacity(COLLECTED + 8 * 1024);
     while let Some(row) = stream.next().await {
         let row = row.map_err(|error| pg_error("copy rows out", error))?;
+        if &*row == b"\\.\n" {
+            // It would end the rows, and what follows would be taken for commands. In a value it is written `\\.`.
+            return Err(Error::damaged("the server sent a row that reads as the end of the rows"));
+        }
         counter.add(&row);
         collected.extend_from_slice(&row);
         if collected.len() >= COLLECTED {

@@ -70,6 +70,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) sizes: &'a HashMap<u32, Size>,
     /// Where tables are cut.
     pub(crate) cut: Cut,
+    /// Whether a part comes first that drops what the others create.
+    pub(crate) clean: bool,
 }
 
 impl Planner<'_> {
@@ -79,6 +81,9 @@ impl Planner<'_> {
         let steps = graph::order(&catalog.objects, &catalog.edges)?;
         let needs = needs(&catalog);
         let (pre, post): (Vec<_>, Vec<_>) = steps.iter().copied().partition(|step| step.section == Section::Pre);
+        if self.clean {
+            parts.push(self.drops(&steps));
+        }
         let (indexes, post) = split_indexes(&post, &needs, &pre);
         parts.push(self.definitions(Stage::Pre, "before", &pre, &needs));
         parts.extend(self.rows(&catalog.tables)?);
@@ -131,6 +136,15 @@ impl Planner<'_> {
         }
         let estimate = Some(text.len() as u64);
         self.part(what, facts, Content::Text(text.into()), estimate)
+    }
+
+    /// Drops everything, the last one first.
+    fn drops(&self, steps: &[Step<'_>]) -> Planned {
+        let drops = steps.iter().rev().filter(|step| !step.early).filter_map(|step| step.object.drop.as_deref());
+        let text: String = [self.header].into_iter().chain(drops).collect();
+        let estimate = Some(text.len() as u64);
+        let facts = PartFacts::new(Stage::Pre, Some(self.database));
+        self.part("drops", facts, Content::Text(text.into()), estimate)
     }
 
     fn sequences(&self, catalog: &Catalog) -> Planned {
@@ -327,7 +341,14 @@ mod tests {
     }
 
     fn planner(sizes: &HashMap<u32, Size>) -> Planner<'_> {
-        Planner { database: "d", folder: None, header: "", sizes, cut: Cut { range: 1000, pack: 100, ranges: true } }
+        Planner {
+            database: "d",
+            folder: None,
+            header: "",
+            sizes,
+            cut: Cut { range: 1000, pack: 100, ranges: true },
+            clean: false,
+        }
     }
 
     #[test]

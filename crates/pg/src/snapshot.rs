@@ -18,6 +18,7 @@ use crate::pg_error::pg_error;
 use crate::plan::{Content, Cut, Planned, Planner, Size};
 use crate::pool::Pool;
 use crate::quote::{literal, qualified};
+use crate::script::{Item, Scanner};
 use crate::{copy, counts, facts, large_objects, plan};
 
 /// What to take of a database, and how.
@@ -74,8 +75,9 @@ impl Source for Database {
 impl Database {
     fn create(&self, leader: &Session, record: &DatabaseRecord, instant: Instant) -> Planned {
         let mut known = PartFacts::new(Stage::Database, Some(&record.name));
+        let drop = if self.options.clean { record.drop_sql(&record.name) } else { String::new() };
         let create = if record.predefined() { String::new() } else { record.create_sql(leader.version, &record.name) };
-        let text = format!("{create}{}", connect_sql(&record.name));
+        let text = format!("{drop}{create}{}", connect_sql(&record.name));
         known.record = Some(record.clone());
         known.instant = Some(instant);
         self.text_part(&record.name, "create", known, text)
@@ -119,8 +121,14 @@ impl Database {
         let counts = counts::read(client).await?;
         let header = crate::header(leader.version, &encoding);
         let cut = Cut { range: self.options.range, pack: self.options.range.min(8 << 20), ranges: leader.version.at_least(14) };
-        let planner = Planner { database: &name, folder: self.folder.as_ref(), header: &header, sizes: &sizes, cut };
+        // A database that is dropped as a whole needs no more than that.
+        let clean = self.options.clean && self.record.as_ref().is_none_or(DatabaseRecord::predefined);
+        let planner = Planner { database: &name, folder: self.folder.as_ref(), header: &header, sizes: &sizes, cut, clean };
         let mut planned = planner.parts(if self.options.data { catalog } else { catalog.without_data() }, large, counts)?;
+        for planned in &planned {
+            let Content::Text(text) = &planned.content else { continue };
+            statements_only(text).await.doing(|| format!("trust the definitions of {}", planned.part.name))?;
+        }
         if let Some(record) = &self.record {
             planned.insert(0, self.create(&leader, record, instant));
             planned.push(self.properties(&leader, record)?);
@@ -280,6 +288,21 @@ async fn sizes(leader: &Session) -> Result<HashMap<u32, Size>> {
         |row: &tokio_postgres::Row, at| u64::try_from(row.get::<_, Option<i64>>(at).unwrap_or_default()).unwrap_or_default();
     let size = |row: &tokio_postgres::Row| Size { pages: number(row, 1) / number(row, 3).max(1), bytes: number(row, 2) };
     Ok(rows.iter().map(|row| (row.get(0), size(row))).collect())
+}
+
+/// Makes sure that a text of definitions has nothing in it but statements, each with its end.
+///
+/// Part of it comes out of the server as it is. A server that is not to be trusted could put commands of psql there, which
+/// run on the machine of whoever restores by hand (CVE-2025-8714).
+async fn statements_only(text: &[u8]) -> Result<()> {
+    let mut scanner = Scanner::new(text);
+    while let Some(item) = scanner.next().await? {
+        if !matches!(item, Item::Statement(_) | Item::Blank(_)) {
+            return Err(Error::failed(format!("there is more than statements, near line {}", scanner.line()))
+                .with_hint("look at the server's definitions for a backslash command: it may not be what it seems"));
+        }
+    }
+    Ok(())
 }
 
 /// `\connect name`, in the form that psql takes for any name.
