@@ -17,7 +17,7 @@ use place::Place;
 pub(crate) use tables::Wanted;
 
 use crate::config::Config;
-use crate::connect::{Purpose, Session, connect};
+use crate::connect::{Purpose, connect};
 use crate::globals::Tablespace;
 use crate::pg_error::pg_error;
 use crate::quote::ident;
@@ -66,11 +66,10 @@ impl Target for Restore {
         let layout = Layout::read(backup)?;
         let databases = layout.select(&options.only)?;
         let id = backup.manifest().id;
-        let maintenance = connect(&self.config, Purpose::Restore).await?;
         let mut places = Vec::new();
         for parts in &databases {
             let name = options.rename.as_deref().unwrap_or(&parts.name);
-            places.push(Place::find(&maintenance, &self.config, name, id, options.clean).await?);
+            places.push(Place::find(&self.config, name, id, options.clean).await?);
         }
         if options.clean {
             cx.tell(Event::Stage { what: "check the backup before anything is replaced" });
@@ -79,10 +78,10 @@ impl Target for Restore {
         let parts: Vec<_> = databases.iter().flat_map(|parts| parts.all()).collect();
         let bytes = parts.iter().map(|part| part.size).sum();
         cx.tell(Event::Begun { what: "restore", parts: parts.len(), bytes: Some(bytes) });
-        self.globals(cx, &maintenance, backup, &layout).await?;
+        self.globals(cx, backup, &layout).await?;
         let mut restored = Restored::default();
         for (parts, place) in databases.iter().zip(&places) {
-            let one = self.database(cx, &maintenance, backup, parts, place).await;
+            let one = self.database(cx, backup, parts, place).await;
             let (tables, rows) = one.doing(|| format!("restore the database {}", ident(&place.name)))?;
             restored.what.push(place.name.clone());
             *restored.counts.entry("databases".into()).or_default() += 1;
@@ -91,9 +90,10 @@ impl Target for Restore {
         }
         if let Some(part) = layout.last.as_ref().filter(|_| options.only.is_empty()) {
             let mut scanner = Scanner::new(backup.read(part).await?);
-            Player::new(&maintenance.client).play(&mut scanner).await.doing(|| "restore the settings of roles")?;
+            let session = connect(&self.config, Purpose::Restore).await?;
+            Player::new(&session.client).play(&mut scanner).await.doing(|| "restore the settings of roles")?;
+            session.close().await;
         }
-        maintenance.close().await;
         Ok(restored)
     }
 
@@ -104,52 +104,47 @@ impl Target for Restore {
 
 impl Restore {
     /// Plays roles and tablespaces. Roles that exist are brought to what they were only if the whole cluster is restored.
-    async fn globals(&self, cx: &Context, maintenance: &Session, backup: &dyn Stored, layout: &Layout) -> Result<()> {
+    async fn globals(&self, cx: &Context, backup: &dyn Stored, layout: &Layout) -> Result<()> {
+        let session = connect(&self.config, Purpose::Restore).await?;
         let whole = self.options.only.is_empty();
         if let Some(part) = &layout.roles {
             cx.tell(Event::Stage { what: "roles" });
-            let existing = Existing::read(&maintenance.client).await?;
+            let existing = Existing::read(&session.client).await?;
             let mut scanner = Scanner::new(backup.read(part).await?);
-            let mut player = Player::new(&maintenance.client).filter(|item| whole || existing.is_missing_role(item)).tolerate(
+            let mut player = Player::new(&session.client).filter(|item| whole || existing.is_missing_role(item)).tolerate(
                 |statement, state| *state == SqlState::DUPLICATE_OBJECT && statement.head().starts_with("create role"),
             );
             player.play(&mut scanner).await.doing(|| "restore the roles")?;
         }
         if whole && !layout.tablespaces.is_empty() {
             cx.tell(Event::Stage { what: "tablespaces" });
-            let existing = Existing::read(&maintenance.client).await?;
+            let existing = Existing::read(&session.client).await?;
             let location =
                 |tablespace: &Tablespace| if self.options.tablespaces_in_place { "" } else { &tablespace.location }.to_owned();
             let sql = layout.tablespaces.iter().filter(|tablespace| !existing.tablespaces.contains(&tablespace.name));
             let sql: String = sql.map(|tablespace| tablespace.sql(&location(tablespace))).collect();
             let mut scanner = Scanner::new(body::from_bytes(sql));
-            let played = Player::new(&maintenance.client).play(&mut scanner).await;
+            let played = Player::new(&session.client).play(&mut scanner).await;
             played.doing(|| "restore the tablespaces").map_err(|error| match error.hint() {
                 Some(_) => error,
                 None => error.with_hint("make their folders first, empty and owned by the server's user"),
             })?;
         }
+        session.close().await;
         Ok(())
     }
 
     /// Restores one database under its working name and swaps it in. Returns the number of tables and rows.
-    async fn database(
-        &self,
-        cx: &Context,
-        maintenance: &Session,
-        backup: &dyn Stored,
-        parts: &Parts,
-        place: &Place,
-    ) -> Result<(u64, u64)> {
+    async fn database(&self, cx: &Context, backup: &dyn Stored, parts: &Parts, place: &Place) -> Result<(u64, u64)> {
         let wanted = if self.options.tables.is_empty() { None } else { Some(Wanted::of(parts, &self.options.tables)?) };
-        place.make(maintenance, parts.record.as_ref()).await?;
+        place.make(&self.config, parts.record.as_ref()).await?;
         let config = self.config.with_database(&place.work);
         let load = Load { cx, backup, config: config.clone(), jobs: self.options.jobs, wanted: wanted.as_ref() };
         let (rows, failed) = match cx.unless_cancelled(load.run(parts)).await {
             Ok(done) => done,
             Err(error) => {
                 // Half a database is no database. What cannot be removed is removed by the next run.
-                if let Err(left) = place.discard(maintenance).await {
+                if let Err(left) = place.discard(&self.config).await {
                     let what =
                         format!("the half-restored database {} could not be dropped: {}", ident(&place.work), left.chain());
                     cx.tell(Event::Warning { what: &what });
@@ -170,14 +165,12 @@ impl Restore {
             ))
             .with_hint(format!("it was left under the name {}: mend what failed and rename it", ident(&place.work))));
         }
-        place.swap_in(maintenance, backup.manifest().id).await?;
+        place.swap_in(&self.config, backup.manifest().id).await?;
         if let Some(record) = &parts.record {
-            let sql = record.properties_sql(&place.name)?;
-            maintenance
-                .client
-                .batch_execute(&sql)
-                .await
-                .map_err(|error| pg_error("set what belongs to the database itself", error))?;
+            let session = place.beside(&self.config).await?;
+            let doing = |error| pg_error("set what belongs to the database itself", error);
+            session.client.batch_execute(&record.properties_sql(&place.name)?).await.map_err(doing)?;
+            session.close().await;
         }
         let has = |(schema, name): &&(String, String)| wanted.as_ref().is_none_or(|wanted| wanted.has(schema, name));
         Ok((parts.rows().keys().filter(has).count() as u64, rows))

@@ -32,13 +32,14 @@ pub(crate) struct Place {
 
 impl Place {
     /// Looks at what there is. A full one is refused unless it may be replaced.
-    pub(crate) async fn find(maintenance: &Session, config: &Config, name: &str, id: BackupId, replace: bool) -> Result<Self> {
-        let client = &maintenance.client;
-        let found = if exists(client, name).await? {
+    pub(crate) async fn find(config: &Config, name: &str, id: BackupId, replace: bool) -> Result<Self> {
+        let session = connect(config, Purpose::Restore).await?;
+        let found = if exists(&session.client, name).await? {
             contents(&connect(&config.with_database(name), Purpose::Restore).await?).await?
         } else {
             Found::Absent
         };
+        session.close().await;
         if found == Found::Full && !replace {
             return Err(Error::new(Kind::AlreadyExists, format!("the database {} is not empty", ident(name)))
                 .with_hint("restore under another name with --as NAME, or replace it with --clean"));
@@ -47,36 +48,54 @@ impl Place {
         Ok(Self { name: name.to_owned(), work, found })
     }
 
+    /// A connection to another database of the same server: one cannot be renamed or dropped from within, and the one that is
+    /// replaced may be the one that we come through.
+    pub(crate) async fn beside(&self, config: &Config) -> Result<Session> {
+        let other = if self.name == "postgres" { "template1" } else { "postgres" };
+        let config = if self.name == config.dbname { config.with_database(other) } else { config.clone() };
+        connect(&config, Purpose::Restore).await
+    }
+
     /// Makes the database, unless an empty one is there.
-    pub(crate) async fn make(&self, maintenance: &Session, record: Option<&DatabaseRecord>) -> Result<()> {
+    pub(crate) async fn make(&self, config: &Config, record: Option<&DatabaseRecord>) -> Result<()> {
         if self.found == Found::Empty {
             return Ok(());
         }
+        let session = self.beside(config).await?;
         // What a run that was killed has left under the same name.
-        drop_database(&maintenance.client, &self.work).await?;
+        drop_database(&session.client, &self.work).await?;
         let sql = match record {
-            Some(record) => record.create_sql(maintenance.version, &self.work),
+            Some(record) => record.create_sql(session.version, &self.work),
             None => format!("CREATE DATABASE {} TEMPLATE template0;\n", ident(&self.work)),
         };
-        maintenance.execute(&sql).await.map_err(|error| match error.hint() {
+        let made = session.execute(&sql).await;
+        session.close().await;
+        made.map_err(|error| match error.hint() {
             Some(_) => error,
-            None => {
-                error.with_hint("the locale or tablespace of the database may be missing on this machine: install it first")
-            }
+            None => error.with_hint("the locale or tablespace of the database may be missing on this machine: make it first"),
         })
     }
 
     /// Removes what was made: the restore broke off.
-    pub(crate) async fn discard(&self, maintenance: &Session) -> Result<()> {
-        if self.found == Found::Empty { Ok(()) } else { drop_database(&maintenance.client, &self.work).await }
+    pub(crate) async fn discard(&self, config: &Config) -> Result<()> {
+        if self.found == Found::Empty {
+            return Ok(());
+        }
+        drop_database(&self.beside(config).await?.client, &self.work).await
     }
 
     /// Gives it its name; what had the name before goes, once it has made way.
-    pub(crate) async fn swap_in(&self, maintenance: &Session, id: BackupId) -> Result<()> {
+    pub(crate) async fn swap_in(&self, config: &Config, id: BackupId) -> Result<()> {
         if self.work == self.name {
             return Ok(());
         }
-        let client = &maintenance.client;
+        let session = self.beside(config).await?;
+        let swapped = self.swap(&session.client, id).await;
+        session.close().await;
+        swapped
+    }
+
+    async fn swap(&self, client: &Client, id: BackupId) -> Result<()> {
         let old = temporary(&self.name, &format!("before_{id}"));
         if self.found == Found::Full {
             drop_database(client, &old).await?;
