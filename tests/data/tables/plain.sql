@@ -51,3 +51,6 @@ CREATE TABLE typed2 OF ct;
 ALTER TABLE unl REPLICA IDENTITY FULL;
 ALTER TABLE none REPLICA IDENTITY NOTHING;
 ALTER TABLE stor ALTER a SET STORAGE PLAIN, ALTER b SET STORAGE EXTERNAL, ALTER c SET STORAGE MAIN, ALTER c SET COMPRESSION pglz;
+-- Parameters for long values, which the table cannot have any more.
+CREATE TABLE was_long (a int, long varchar(5), b text) WITH (fillfactor = 61, toast.autovacuum_enabled = off);
+ALTER TABLE was_long DROP COLUMN b;

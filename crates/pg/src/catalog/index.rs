@@ -24,6 +24,8 @@ struct Index {
     parent: Option<(u32, String, String, u32, Option<u32>)>,
     /// OIDs of the indexes attached to it, and to those.
     below: Vec<u32>,
+    /// OIDs of the partitions of its table.
+    partitions: Vec<u32>,
 }
 
 /// Reads the indexes of tables and materialized views, but for broken ones (`CREATE INDEX CONCURRENTLY` that failed).
@@ -38,7 +40,8 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          k.contype::text, pg_catalog.pg_get_constraintdef(k.oid), k.condeferrable, k.condeferred, \
          i.indisclustered, i.indisreplident AND t.relreplident = 'i' AND i.indisvalid, \
          (SELECT pg_catalog.string_agg(pg_catalog.format('ALTER COLUMN %s SET STATISTICS %s', a.attnum, a.attstattarget), ', ' \
-         ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid AND {nulls}) \
+         ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid AND {nulls}), \
+         ARRAY(SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = i.indrelid AND c.relkind = 'I') \
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
          JOIN pg_catalog.pg_class t ON t.oid = i.indrelid LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = c.reltablespace \
          LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x') \
@@ -71,6 +74,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
             constraint: row.get::<_, Option<u32>>(6).zip(row.get(7)),
             parent,
             below: row.get(13),
+            partitions: row.get(25),
         };
         add(reader, &index, &row)?;
     }
@@ -111,6 +115,8 @@ fn add(reader: &mut Reader<'_>, index: &Index, row: &Row) -> Result<()> {
     let mut object = Object::new(id.kind, id.oid, label, order, create);
     object.table = Some(index.table);
     object.needs.push(Id { kind: Kind::Relation, oid: index.table });
+    // A partition that is attached after would get an index of its own.
+    object.needs.extend(index.partitions.iter().map(|oid| Id { kind: Kind::Attach, oid: *oid }));
     object.drop = Some(match &index.constraint {
         Some((_, name)) => format!("ALTER TABLE IF EXISTS ONLY {table_at} DROP CONSTRAINT IF EXISTS {};\n", ident(name)),
         None => format!("DROP INDEX IF EXISTS {at};\n"),

@@ -17,7 +17,9 @@ pub(super) fn table(table: &Table, form: Form, tables: &Tables) -> String {
     let columns = table.columns.iter().filter_map(|one| column(table, one, form, tables));
     let constraints = check::inline(table, form, tables);
     let constraints = constraints.map(|one| format!("CONSTRAINT {} {}", ident(&one.name), one.definition));
-    let elements: Vec<String> = columns.chain(constraints).map(|element| format!("\n    {element}")).collect();
+    let long = long_column(table);
+    let elements = columns.chain(constraints).chain(long.as_ref().map(|name| format!("{name} text")));
+    let elements: Vec<String> = elements.map(|element| format!("\n    {element}")).collect();
     if let Some(of_type) = &table.of_type {
         sql.push_str(&format!(" OF {of_type}"));
     }
@@ -50,7 +52,24 @@ pub(super) fn table(table: &Table, form: Form, tables: &Tables) -> String {
         sql.push_str(&format!("\nTABLESPACE {}", ident(tablespace)));
     }
     sql.push_str(";\n");
+    if let Some(name) = long {
+        sql.push_str(&format!("ALTER TABLE ONLY {} DROP COLUMN {name};\n", table.qualified()));
+    }
     sql
+}
+
+/// A column that is made only to be dropped, where a table has parameters for its long values and no column is left that can
+/// have any: without one the server would forget them.
+fn long_column(table: &Table) -> Option<String> {
+    let has_place = table.of_type.is_some() || table.columns.iter().any(|column| column.is_long);
+    if has_place || table.toast_options.is_empty() {
+        return None;
+    }
+    let mut name = "long".to_owned();
+    while table.column(&name).is_some() {
+        name.push('_');
+    }
+    Some(ident(&name))
 }
 
 /// One column as an element of `CREATE TABLE`; `None` where it comes from a parent or a type and has nothing of its own.

@@ -66,6 +66,8 @@ pub(super) struct Column {
     /// `p`, `e`, `x` or `m`; its own, and its type's.
     pub(super) storage: String,
     pub(super) type_storage: String,
+    /// Whether its values have no limit of length, so that the server gives the table a place for long ones (TOAST).
+    pub(super) is_long: bool,
     /// `p`, `l` or nothing.
     pub(super) compression: String,
     pub(super) statistics: Option<i32>,
@@ -204,7 +206,8 @@ async fn columns(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> Resul
          a.attnotnull, a.attgenerated::text, d.oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid), \
          a.attislocal, a.attstorage::text, t.typstorage::text, {compression}, {statistics}, a.attoptions, \
          (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(option_name) || ' ' || pg_catalog.quote_literal(option_value), ', ') \
-          FROM pg_catalog.pg_options_to_table(a.attfdwoptions)), a.attacl::text \
+          FROM pg_catalog.pg_options_to_table(a.attfdwoptions)), a.attacl::text, \
+         a.atttypmod < 0 AND a.attstorage <> 'p' AND t.typstorage <> 'p' \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation \
          LEFT JOIN pg_catalog.pg_namespace l ON l.oid = o.collnamespace \
@@ -231,6 +234,7 @@ async fn columns(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> Resul
             options: row.get::<_, Option<_>>(15).unwrap_or_default(),
             server_options: row.get(16),
             acl: row.get(17),
+            is_long: row.get(18),
         });
     }
     Ok(())
