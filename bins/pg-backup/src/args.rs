@@ -60,3 +60,15 @@ impl Program for PgBackup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::PgBackup;
+
+    #[test]
+    fn no_two_flags_clash() {
+        PgBackup::command().debug_assert();
+    }
+}

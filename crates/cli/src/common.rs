@@ -18,10 +18,10 @@ pub struct Common {
     #[arg(long, env = "BACKUP_JSON", global = true)]
     pub json: bool,
     /// Tell nothing but errors and results
-    #[arg(short, long, conflicts_with = "verbose", global = true)]
+    #[arg(short, long, env = "BACKUP_QUIET", conflicts_with = "verbose", global = true)]
     pub quiet: bool,
     /// Tell more: each part, and what the libraries log
-    #[arg(short, long, global = true)]
+    #[arg(short, long, env = "BACKUP_VERBOSE", global = true)]
     pub verbose: bool,
     /// Where locks and journals of runs lie [default: the state folder of the user or system]
     #[arg(long, value_name = "DIR", env = "BACKUP_STATE", global = true)]

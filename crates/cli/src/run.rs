@@ -56,10 +56,12 @@ impl Face {
 
     /// Holds the job: while the journal is open, no other run on this machine can be. [`Kind::Busy`] if one is.
     pub fn hold(&self, job: &Name) -> Result<Journal> {
-        // The same job in another sink is another job.
+        // The same job in another sink is another job. A path is the same however it is written.
         let to = self.common.to.as_deref().unwrap_or_default();
-        let place = std::fs::canonicalize(to).map_or_else(|_| to.to_owned(), |path| path.display().to_string());
-        let folder = self.common.state()?.join(&Sha256::of(place).to_string()[..16]);
+        let path = to.strip_prefix("file://localhost").or_else(|| to.strip_prefix("file://")).unwrap_or(to);
+        let place = if path.contains("://") { path.into() } else { std::path::absolute(path).unwrap_or_else(|_| path.into()) };
+        let place: std::path::PathBuf = place.components().collect();
+        let folder = self.common.state()?.join(&Sha256::of(place.as_os_str().as_encoded_bytes()).to_string()[..16]);
         Journal::open(&folder, job)
     }
 }
