@@ -68,6 +68,8 @@ pub(crate) fn acl_sql(
     if class == class::PG_NAMESPACE {
         handed_over(&mut base, owner);
     }
+    // No extension knows a cluster's own roles: where one is among them, default privileges gave it, and will not again.
+    base.retain(|item| item.grantee.is_empty() || item.grantee == owner || item.grantee.starts_with("pg_"));
     let target = Target { kind, prefix: "", what, column, owner, version: reader.version };
     Ok(target.sql(&base, &current))
 }

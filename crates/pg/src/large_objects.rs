@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 
 use crate::digest::Rows;
 use crate::facts::PartFacts;
+use crate::large_object;
 
 /// How much of a large object is read at once, in bytes.
 const PIECE: i32 = 128 * 1024;
@@ -34,12 +35,13 @@ pub(crate) async fn write(
     let mut rows = Rows::default();
     let mut after = 0_u32;
     loop {
-        let page = page(client, after).await?;
+        let page = large_object::page(client, after).await?;
         let Some(last) = page.last() else { break };
-        after = *last;
-        for oid in page {
-            out.write_all(format!("SELECT pg_catalog.lo_create({oid});\n").as_bytes()).await?;
-            pieces(client, oid, &mut rows, Some(&mut out)).await?;
+        after = last.oid;
+        for object in page {
+            out.write_all(object.create.as_bytes()).await?;
+            pieces(client, object.oid, &mut rows, Some(&mut out)).await?;
+            out.write_all(object.acl.as_bytes()).await?;
         }
     }
     known.large_objects = Some(rows);

@@ -17,7 +17,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) client: &'a Client,
     /// Of the server.
     pub(crate) version: Version,
-    /// Roles by OID, bare names.
+    /// Roles that the database refers to, by OID, bare names.
     pub(crate) roles: HashMap<u32, String>,
     /// Schemas by OID, bare names.
     pub(crate) schemas: HashMap<u32, String>,
@@ -56,7 +56,11 @@ impl<'a> Reader<'a> {
             owners: HashMap::new(),
             apart: HashMap::new(),
         };
-        for row in reader.rows("roles", "SELECT oid, rolname::text FROM pg_catalog.pg_roles", &[]).await? {
+        // Not the others: their names can be of another encoding, which cannot be read from here.
+        let sql = "SELECT oid, rolname::text FROM pg_catalog.pg_roles WHERE oid < 16384 OR oid IN (SELECT refobjid \
+                   FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND dbid = (\
+                   SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
+        for row in reader.rows("roles", sql, &[]).await? {
             reader.roles.insert(row.get(0), row.get(1));
         }
         for row in reader.rows("schemas", "SELECT oid, nspname::text FROM pg_catalog.pg_namespace", &[]).await? {

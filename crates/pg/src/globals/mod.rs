@@ -38,12 +38,12 @@ impl Default for GlobalsOptions {
     }
 }
 
-/// What a cluster holds outside of its databases, in the order of names.
+/// What a cluster holds outside of its databases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Globals {
     /// Of the server that it was read from.
     version: u32,
-    /// All but the predefined ones (`pg_…`).
+    /// All but the predefined ones (`pg_…`), in the order of the catalog.
     pub roles: Vec<Role>,
     /// Who is a member of what, in an order in which every grantor has its admin option by then.
     pub memberships: Vec<Membership>,
@@ -78,9 +78,8 @@ impl Globals {
     /// `restorer` is the role that restores. It and the bootstrap superuser may exist, and keep their attributes until
     /// [`Globals::last_sql`].
     pub fn roles_sql(&self, restorer: &str) -> String {
-        let mut sql: String = self.roles.iter().map(|role| role.create_sql(role.exists_for(restorer))).collect();
-        let roles = self.roles.iter().filter(|role| !role.exists_for(restorer));
-        sql.extend(roles.map(Role::attributes_sql));
+        let create = |role: &Role| if role.exists_for(restorer) { role.create_if_missing_sql() } else { role.create_sql() };
+        let mut sql: String = self.roles.iter().map(create).collect();
         sql.extend(self.memberships.iter().map(Membership::sql));
         sql
     }
@@ -95,7 +94,7 @@ impl Globals {
     pub fn last_sql(&self, restorer: &str) -> String {
         let parameters = self.parameters.iter().map(|parameter| parameter.sql.clone());
         let settings = self.settings.iter().map(|setting| setting.sql(None));
-        let roles = self.roles.iter().filter(|role| role.exists_for(restorer)).map(Role::attributes_sql);
+        let roles = self.roles.iter().filter(|role| role.exists_for(restorer)).map(Role::alter_sql);
         parameters.chain(settings).chain(roles).collect()
     }
 

@@ -16,8 +16,11 @@ pub struct Role {
     pub name: String,
     /// Whether initdb made it; every cluster has one such role, under one name or another.
     pub bootstrap: bool,
-    /// `SUPERUSER INHERIT …`, with the connection limit and the end of its validity.
-    attributes: String,
+    /// In the order of [`FLAGS`].
+    flags: [bool; 7],
+    /// -1 for any number.
+    connection_limit: i32,
+    valid_until: Option<String>,
     /// The hash, unless there is none or it was not asked for.
     password: Option<Secret>,
     remarks: Remarks,
@@ -29,28 +32,62 @@ impl Role {
         self.bootstrap || self.name == restorer
     }
 
-    /// Creates it, with nothing to it yet; if it is not there, where it `may_exist`.
-    pub(super) fn create_sql(&self, may_exist: bool) -> String {
-        let create = format!("CREATE ROLE {}", ident(&self.name));
-        if !may_exist {
-            return format!("{create};\n");
-        }
+    /// Creates it with what there is to it, in one statement: what is changed later moves to the end of the catalog, and
+    /// pg_dump prints the roles of policies in the order that they have there.
+    pub(super) fn create_sql(&self) -> String {
+        let name = ident(&self.name);
+        format!("CREATE ROLE {name} WITH {};\n{}", self.attributes(), self.remarks.sql(&format!("ROLE {name}")))
+    }
+
+    /// Creates it if it is not there, as one who can restore.
+    pub(super) fn create_if_missing_sql(&self) -> String {
         let block = format!(
-            "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) THEN {create} SUPERUSER; END IF; END",
-            literal(&self.name)
+            "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) THEN CREATE ROLE {} SUPERUSER; END IF; END",
+            literal(&self.name),
+            ident(&self.name)
         );
         format!("DO {};\n", literal(&block))
     }
 
-    /// Sets what there is to it.
-    pub(super) fn attributes_sql(&self) -> String {
+    /// Leads it from what it is to what it was, if that is anything else.
+    pub(super) fn alter_sql(&self) -> String {
+        let mut same = vec![format!("rolname = {}", literal(&self.name))];
+        same.extend(FLAGS.iter().zip(self.flags).map(|((column, _), flag)| format!("{column} = {flag}")));
+        same.push(format!("rolconnlimit = {}", self.connection_limit));
+        let until = self.valid_until.as_deref().map_or_else(|| "NULL".to_owned(), literal);
+        same.push(format!("rolvaliduntil IS NOT DISTINCT FROM {until}::pg_catalog.timestamptz"));
+        same.extend(self.password.as_ref().map(|hash| format!("rolpassword = {}", literal(&hash.0))));
+        let catalog = if self.password.is_some() { "pg_authid" } else { "pg_roles" };
         let name = ident(&self.name);
-        let password = self.password.as_ref().map_or(String::new(), |hash| format!(" PASSWORD {}", literal(&hash.0)));
-        format!("ALTER ROLE {name} WITH {}{password};\n{}", self.attributes, self.remarks.sql(&format!("ROLE {name}")))
+        let block = format!(
+            "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.{catalog} WHERE {}) THEN ALTER ROLE {name} WITH {}; END IF; END",
+            same.join(" AND "),
+            self.attributes()
+        );
+        format!("DO {};\n{}", literal(&block), self.remarks.sql(&format!("ROLE {name}")))
+    }
+
+    fn attributes(&self) -> String {
+        let flags = FLAGS.iter().zip(self.flags).map(|((_, word), flag)| format!("{}{word}", if flag { "" } else { "NO" }));
+        let limit = (self.connection_limit != -1).then(|| format!("CONNECTION LIMIT {}", self.connection_limit));
+        let until = self.valid_until.as_deref().map(|until| format!("VALID UNTIL {}", literal(until)));
+        let password = self.password.as_ref().map(|hash| format!("PASSWORD {}", literal(&hash.0)));
+        flags.chain(limit).chain(until).chain(password).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// The roles by name, all but the predefined ones.
+/// What a role can and may: the columns of `pg_authid` and the keywords.
+const FLAGS: [(&str, &str); 7] = [
+    ("rolsuper", "SUPERUSER"),
+    ("rolinherit", "INHERIT"),
+    ("rolcreaterole", "CREATEROLE"),
+    ("rolcreatedb", "CREATEDB"),
+    ("rolcanlogin", "LOGIN"),
+    ("rolreplication", "REPLICATION"),
+    ("rolbypassrls", "BYPASSRLS"),
+];
+
+/// The roles in the order of the catalog, all but the predefined ones.
 pub(super) async fn roles(client: &Client, passwords: bool) -> Result<Vec<Role>> {
     if passwords {
         let sql = "SELECT pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT')";
@@ -60,31 +97,24 @@ pub(super) async fn roles(client: &Client, passwords: bool) -> Result<Vec<Role>>
                 .with_hint("connect as a superuser, or leave the passwords out"));
         }
     }
-    let (catalog, password) = if passwords { ("pg_authid", "rolpassword") } else { ("pg_roles", "NULL::text") };
+    let (catalog, password, order) =
+        if passwords { ("pg_authid", "rolpassword", "ctid") } else { ("pg_roles", "NULL::text", "oid") };
+    let flags = FLAGS.map(|(column, _)| column).join(", ");
     let sql = format!(
-        "SELECT oid, rolname::text, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, \
-         rolconnlimit, rolvaliduntil::text, {password} FROM pg_catalog.{catalog} \
-         WHERE rolname !~ '^pg_' ORDER BY rolname COLLATE \"C\""
+        "SELECT oid, rolname::text, rolconnlimit, rolvaliduntil::text, {password}, {flags} FROM pg_catalog.{catalog} \
+         WHERE rolname !~ '^pg_' ORDER BY {order}"
     );
     let mut remarks = Remarks::read(client, "pg_authid").await?;
-    let words = ["SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "LOGIN", "REPLICATION", "BYPASSRLS"];
     let mut roles = Vec::new();
     for row in rows(client, "roles", &sql).await? {
         let oid: u32 = row.get(0);
-        let mut attributes: Vec<String> = words
-            .iter()
-            .enumerate()
-            .map(|(place, word)| format!("{}{word}", if row.get::<_, bool>(place + 2) { "" } else { "NO" }))
-            .collect();
-        let limit: i32 = row.get(9);
-        attributes.extend((limit != -1).then(|| format!("CONNECTION LIMIT {limit}")));
-        let until: Option<String> = row.get(10);
-        attributes.extend(until.map(|until| format!("VALID UNTIL {}", literal(&until))));
         roles.push(Role {
             name: row.get(1),
             bootstrap: oid == BOOTSTRAP,
-            attributes: attributes.join(" "),
-            password: row.get::<_, Option<String>>(11).map(Secret),
+            flags: std::array::from_fn(|place| row.get(5 + place)),
+            connection_limit: row.get(2),
+            valid_until: row.get(3),
+            password: row.get::<_, Option<String>>(4).map(Secret),
             remarks: remarks.remove(&oid).unwrap_or_default(),
         });
     }
@@ -218,9 +248,16 @@ mod tests {
     #[test]
     fn a_password_shows_in_no_message() {
         let password = Some(Secret("SCRAM-SHA-256$4096:secret".to_owned()));
-        let role =
-            Role { name: "a".to_owned(), bootstrap: false, attributes: String::new(), password, remarks: Remarks::default() };
+        let role = Role {
+            name: "a".to_owned(),
+            bootstrap: false,
+            flags: [false; 7],
+            connection_limit: -1,
+            valid_until: None,
+            password,
+            remarks: Remarks::default(),
+        };
         assert!(!format!("{role:?}").contains("secret"));
-        assert!(role.attributes_sql().contains("secret"));
+        assert!(role.create_sql().contains("secret"));
     }
 }

@@ -55,11 +55,11 @@ impl Tablespace {
     }
 }
 
-/// Reads all of them.
+/// Reads all of them, in the order in which they were made, as pg_dumpall does.
 pub(super) async fn read(client: &Client, version: Version) -> Result<Vec<Tablespace>> {
     let mut remarks = Remarks::read(client, "pg_tablespace").await?;
     let sql = "SELECT oid, spcname::text, pg_catalog.pg_get_userbyid(spcowner)::text, pg_catalog.pg_tablespace_location(oid), \
-               spcoptions, spcacl::text FROM pg_catalog.pg_tablespace ORDER BY spcname COLLATE \"C\"";
+               spcoptions, spcacl::text FROM pg_catalog.pg_tablespace ORDER BY oid";
     let mut tablespaces = Vec::new();
     for row in rows(client, "tablespaces", sql).await? {
         let (name, owner, location): (String, String, String) = (row.get(1), row.get(2), row.get(3));
