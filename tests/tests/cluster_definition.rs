@@ -47,10 +47,8 @@ async fn script(server: &Server, target: &Server) -> String {
         let conninfo = format!("dbname='{}'", database.name.replace('\\', "\\\\").replace('\'', "\\'"));
         let _ = writeln!(sql, "\\connect -reuse-previous=on \"{}\"", conninfo.replace('"', "\"\""));
         let mut client = connected(server, &database.name).await;
-        match definition(&mut client).await {
-            Ok(Definition { pre, post }) => sql += &(header(version, "UTF8") + &pre + &post),
-            Err(error) => panic!("PostgreSQL {} database {}: {error:?}", server.major(), database.name),
-        }
+        let Definition { pre, post } = definition(&mut client).await.expect(&database.name);
+        sql += &(header(version, "UTF8") + &pre + &post);
         sql += "RESET ALL;\nSET client_encoding = 'UTF8';\n";
         sql += &database.properties_sql(&database.name).expect("its properties");
     }
@@ -65,13 +63,9 @@ fn a_cluster_comes_back(major: Major) {
     source.psql("postgres", "DROP DATABASE IF EXISTS d_ascii");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let sql = runtime.block_on(script(&source, &target));
-    if let Err(error) = target.feed("postgres", &[], sql.as_bytes()) {
-        panic!("PostgreSQL {major}: {error}");
-    }
+    target.feed("postgres", &[], sql.as_bytes()).expect("the script plays");
     let [a, b] = [&source, &target].map(|server| server.pg_dumpall(&["-s"]));
-    if let Some(difference) = judge::difference_of(&a, &b) {
-        panic!("PostgreSQL {major}: {difference}");
-    }
+    assert_eq!(judge::difference_of(&a, &b), None, "PostgreSQL {major}");
 }
 
 #[test]
