@@ -13,6 +13,7 @@ use crate::digest::RowCounter;
 use crate::facts::{PartFacts, TableFacts};
 use crate::pg_error::pg_error;
 use crate::quote::{ident, qualified};
+use crate::raw_text;
 
 /// How many bytes are collected before they are handed on: a row is one message, and most rows are small.
 const COLLECTED: usize = 128 * 1024;
@@ -89,6 +90,11 @@ pub(crate) async fn write(
 ) -> Result<()> {
     out.write_all(&header).await?;
     for slice in slices {
+        if slice.table.columns.iter().any(|column| raw_text::is_raw(column)) {
+            let name = qualified(&slice.table.schema, &slice.table.name);
+            return Err(Error::failed(format!("a column of the table {name} has a name that is no UTF-8"))
+                .with_hint("rename it, or take the cluster with --source pg_dumpall"));
+        }
         let begin = format!("\n{}", slice.copy_from());
         out.write_all(begin.as_bytes()).await?;
         let counter = rows(client, &slice.copy_to(), &mut out)

@@ -26,6 +26,7 @@ mod pg_error;
 mod plan;
 mod pool;
 pub mod quote;
+mod raw_text;
 pub mod restore;
 pub mod scratch;
 pub mod script;

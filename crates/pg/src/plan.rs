@@ -12,6 +12,7 @@ use crate::facts::{ObjectFacts, PartFacts, SequenceFacts, Stage};
 use crate::graph::{self, Step};
 use crate::object::{Id, Kind, Section};
 use crate::quote::{ident, literal, qualified};
+use crate::raw_text;
 
 /// Sizes that decide where tables are cut and which ones share a part.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +118,7 @@ impl Planner<'_> {
             push(&mut text, &mut last.facts, step, step.sql(), &needs);
         }
         last.facts.counts = counts;
-        last.content = Content::Text(text.into());
+        last.content = Content::Text(raw_text::to_bytes(text).into());
         parts.push(last);
         Ok(parts)
     }
@@ -135,7 +136,7 @@ impl Planner<'_> {
             push(&mut text, &mut facts, step, step.sql(), needs);
         }
         let estimate = Some(text.len() as u64);
-        self.part(what, facts, Content::Text(text.into()), estimate)
+        self.part(what, facts, Content::Text(raw_text::to_bytes(text).into()), estimate)
     }
 
     /// Drops everything, the last one first.
@@ -144,7 +145,7 @@ impl Planner<'_> {
         let text: String = [self.header].into_iter().chain(drops).collect();
         let estimate = Some(text.len() as u64);
         let facts = PartFacts::new(Stage::Pre, Some(self.database));
-        self.part("drops", facts, Content::Text(text.into()), estimate)
+        self.part("drops", facts, Content::Text(raw_text::to_bytes(text).into()), estimate)
     }
 
     fn sequences(&self, catalog: &Catalog) -> Planned {
@@ -161,7 +162,7 @@ impl Planner<'_> {
             });
         }
         let estimate = Some(text.len() as u64);
-        self.part("sequences", facts, Content::Text(text.into()), estimate)
+        self.part("sequences", facts, Content::Text(raw_text::to_bytes(text).into()), estimate)
     }
 
     /// Big tables in ranges, small ones together.
@@ -179,7 +180,12 @@ impl Planner<'_> {
         for table in in_load_order(tables) {
             let size = self.sizes.get(&table.oid).copied().unwrap_or_default();
             let qualified = qualified(&table.schema, &table.name);
-            let table = Arc::new(table.clone());
+            let mut table = table.clone();
+            if table.load_via.is_some() {
+                // Rows may come back in another partition: the same row must read the same in all of them.
+                table.columns.sort();
+            }
+            let table = Arc::new(table);
             let whole = |table: &Arc<TableData>| Slice { table: Arc::clone(table), range: None };
             // What must be loaded after another table shares a part with it, in order.
             if size.bytes < self.cut.pack || !table.after.is_empty() {
@@ -318,7 +324,7 @@ fn object_facts(step: &Step<'_>, sql: &str, needs: &HashMap<Id, Vec<Id>>) -> Obj
         schema: object.order[0].clone(),
         name: object.order[1].clone(),
         table: object.table,
-        length: sql.len(),
+        length: raw_text::length(sql),
         needs: needs.get(&object.id).into_iter().flatten().map(|id| (format!("{:?}", id.kind), id.oid)).collect(),
     }
 }

@@ -96,6 +96,10 @@ impl Database {
     }
 
     async fn open(&self, cx: &Context, leader: Session) -> Result<DatabaseSnapshot> {
+        if leader.encoding == "SQL_ASCII" {
+            // Nothing is converted: bytes come as they are, whether they are valid text or not.
+            leader.execute("SET client_encoding = 'SQL_ASCII'").await?;
+        }
         let mut attempt = 1;
         let exported = loop {
             begin(&leader).await?;
@@ -140,7 +144,6 @@ impl Database {
                 worker.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
                 worker.execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(&exported))).await?;
                 if encoding == "SQL_ASCII" {
-                    // Nothing is converted: bytes come as they are, whether they are valid text or not.
                     worker.execute("SET client_encoding = 'SQL_ASCII'").await?;
                 }
                 workers.push(worker);
@@ -227,6 +230,11 @@ async fn lock(leader: &Session) -> Result<Option<String>> {
                WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' \
                AND n.nspname <> 'information_schema' ORDER BY c.oid";
     let tables = leader.client.query(sql, &[]).await.map_err(|error| pg_error("list the tables", error))?;
+    let is_text = |row: &tokio_postgres::Row| row.try_get::<_, &str>(1).is_ok() && row.try_get::<_, &str>(2).is_ok();
+    if let Some(row) = tables.iter().find(|row| !is_text(row)) {
+        return Err(Error::failed(format!("the name of the table with OID {} is no UTF-8", row.get::<_, u32>(0)))
+            .with_hint("rename it, or take the cluster with --source pg_dumpall"));
+    }
     for tables in tables.chunks(500) {
         let names: Vec<String> = tables.iter().map(|row| qualified(row.get(1), row.get(2))).collect();
         let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", names.join(", ONLY "));

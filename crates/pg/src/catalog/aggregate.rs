@@ -1,10 +1,10 @@
 //! Aggregates: normal, ordered-set and hypothetical-set ones.
 
 use backup_core::Result;
-use tokio_postgres::Row;
 
 use super::Reader;
 use crate::acl;
+use crate::catalog::Row;
 use crate::object::{Kind, Object, class};
 use crate::quote::{literal, qualified};
 

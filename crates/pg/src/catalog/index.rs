@@ -2,10 +2,10 @@
 //! indexes of partitioned tables.
 
 use backup_core::Result;
-use tokio_postgres::Row;
 
 use super::Reader;
 use super::options::{before_end, parameters};
+use crate::catalog::Row;
 use crate::object::{Address, Id, Kind, Object, class};
 use crate::quote::{ident, qualified};
 

@@ -23,6 +23,7 @@ mod options;
 mod policy;
 mod reader;
 mod relation;
+mod row;
 mod rule;
 mod schema;
 mod sequence;
@@ -40,6 +41,7 @@ use backup_core::Result;
 use tokio_postgres::Client;
 
 pub(crate) use reader::Reader;
+pub(crate) use row::Row;
 
 use crate::object::{Address, Id, Object};
 use crate::version::Version;

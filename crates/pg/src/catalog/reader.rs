@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use backup_core::{Doing, Error, Result};
+use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row};
 
-use super::{Catalog, SequenceData, TableData};
+use super::{Catalog, Row, SequenceData, TableData};
 use crate::object::{Address, Id, Object, class};
 use crate::quote::{ident, literal};
 use crate::version::Version;
@@ -17,6 +17,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) client: &'a Client,
     /// Of the server.
     pub(crate) version: Version,
+    /// Whether text comes as it is stored and need not be UTF-8.
+    raw: bool,
     /// Roles that the database refers to, by OID, bare names.
     pub(crate) roles: HashMap<u32, String>,
     /// Schemas by OID, bare names.
@@ -40,9 +42,11 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads what is shared.
     pub(crate) async fn new(client: &'a Client, version: Version) -> Result<Self> {
+        let encoding = client.query_one("SELECT pg_catalog.current_setting('client_encoding') = 'SQL_ASCII'", &[]).await;
         let mut reader = Self {
             client,
             version,
+            raw: encoding.doing(|| "ask for the encoding")?.get(0),
             roles: HashMap::new(),
             schemas: HashMap::new(),
             members: HashMap::new(),
@@ -97,7 +101,8 @@ impl<'a> Reader<'a> {
 
     /// The rows of `sql`; `what` completes "failed to read the … of the database".
     pub(crate) async fn rows(&self, what: &str, sql: &str, arguments: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        self.client.query(sql, arguments).await.doing(|| format!("read the {what} of the database"))
+        let rows = self.client.query(sql, arguments).await.doing(|| format!("read the {what} of the database"))?;
+        Ok(rows.into_iter().map(|row| Row::new(row, self.raw)).collect())
     }
 
     /// Adds an object. It is what its own row's address stands for.
@@ -140,7 +145,8 @@ impl<'a> Reader<'a> {
 
     /// The bare name of a role.
     pub(crate) fn role(&self, oid: u32) -> Result<&str> {
-        let missing = || Error::failed(format!("the role with OID {oid} owns something and does not exist"));
+        let missing =
+            || Error::failed(format!("the role with OID {oid} owns something and does not exist, or its name is no text here"));
         self.roles.get(&oid).map(String::as_str).ok_or_else(|| missing().with_hint("give what it owns to another role"))
     }
 

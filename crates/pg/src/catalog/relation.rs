@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use backup_core::Result;
-use tokio_postgres::Row;
 
 use super::Reader;
 use crate::acl;
+use crate::catalog::Row;
 use crate::object::{Address, Id, class};
 use crate::quote::{ident, qualified};
 

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use backup_core::{Error, Result};
-use tokio_postgres::Row;
 
 use super::{Reader, SequenceData};
 use crate::acl;
+use crate::catalog::Row;
 use crate::object::{Kind, Object, class};
 use crate::quote::{ident, qualified};
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use backup_core::Result;
-use tokio_postgres::Row;
 
 use super::Reader;
+use crate::catalog::Row;
 use crate::object::{Kind, Object, class};
 use crate::quote::{ident, qualified};
 

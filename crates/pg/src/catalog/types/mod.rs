@@ -9,10 +9,10 @@ mod range;
 use std::collections::HashMap;
 
 use backup_core::Result;
-use tokio_postgres::Row;
 
 use super::Reader;
 use crate::acl;
+use crate::catalog::Row;
 use crate::object::{Address, Id, Kind, Object, class};
 use crate::quote::{ident, qualified};
 
