@@ -44,8 +44,10 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         let definition = definition.ok_or_else(|| {
             Error::failed(format!("failed to read the {label}: it was dropped meanwhile")).with_hint("run the backup again")
         })?;
-        let create =
-            statement(&definition) + &reader.owner_sql(&what, owner)? + &reader.comment_sql(&what, class::PG_PROC, oid, 0);
+        let create = statement(&definition)
+            + &reader.owner_sql(&what, owner)?
+            + &reader.comment_sql(&what, class::PG_PROC, oid, 0)
+            + &reader.extension_sql(&what, class::PG_PROC, oid);
         let mut object = Object::new(Kind::Function, oid, label, order, create);
         object.acl = acl;
         object.drop = Some(format!("DROP {keyword} IF EXISTS {signature};\n"));

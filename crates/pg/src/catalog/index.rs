@@ -95,6 +95,7 @@ fn add(reader: &mut Reader<'_>, index: &Index, row: &Row) -> Result<()> {
         None => index_definition(row)? + ";\n",
     };
     create.push_str(&reader.comment_sql(&format!("INDEX {at}"), class::PG_CLASS, index.oid, 0));
+    create.push_str(&reader.extension_sql(&format!("INDEX {at}"), class::PG_CLASS, index.oid));
     if let Some(statistics) = row.get::<_, Option<&str>>(24) {
         create.push_str(&format!("ALTER INDEX {at} {statistics};\n"));
     }
