@@ -1,11 +1,13 @@
 //! What a database is made of, as SQL: everything but its rows.
 
+use std::collections::{BTreeMap, HashMap};
+
 use backup_core::{Doing, Error, Result};
 use tokio_postgres::Client;
 
 use crate::catalog::Catalog;
-use crate::graph::{self, Step};
-use crate::object::{Kind, Section};
+use crate::facts::Stage;
+use crate::plan::{Content, Cut, Planner};
 use crate::version::Version;
 
 /// The statements that recreate the objects of a database, without its rows.
@@ -27,7 +29,8 @@ pub fn header(version: Version, encoding: &str) -> String {
         "SET statement_timeout = 0;\nSET lock_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\n{timeout}\
          SET client_encoding = '{encoding}';\nSET standard_conforming_strings = on;\n\
          SELECT pg_catalog.set_config('search_path', '', false);\nSET check_function_bodies = false;\n\
-         SET xmloption = content;\nSET lc_monetary = 'C';\nSET datestyle = 'ISO, MDY';\nSET intervalstyle = 'postgres';\nSET client_min_messages = warning;\nSET row_security = off;\n\
+         SET xmloption = content;\nSET lc_monetary = 'C';\nSET datestyle = 'ISO, MDY';\nSET intervalstyle = 'postgres';\n\
+         SET client_min_messages = warning;\nSET row_security = off;\n\
          SET default_transaction_read_only = off;\nSET default_tablespace = '';\n"
     )
 }
@@ -46,23 +49,14 @@ pub async fn definition(client: &mut Client) -> Result<Definition> {
         .doing(|| "begin a snapshot")?;
     transaction.batch_execute("SET LOCAL search_path = ''").await.doing(|| "empty the search path")?;
     let catalog = Catalog::read(transaction.client(), version).await?;
-    sections(&catalog)
-}
-
-/// The statements of `catalog`, in order.
-pub(crate) fn sections(catalog: &Catalog) -> Result<Definition> {
+    let (sizes, header) = (HashMap::new(), header(version, "UTF8"));
+    let cut = Cut { range: u64::MAX, pack: u64::MAX, ranges: false };
+    let planner = Planner { database: "", folder: None, header: &header, sizes: &sizes, cut, clean: false };
     let mut definition = Definition { pre: String::new(), post: String::new() };
-    let steps = graph::order(&catalog.objects, &catalog.edges)?;
-    // Before privileges: a foreign key is checked with the rights of the table's owner, who may have none.
-    let (last, first): (Vec<&Step<'_>>, Vec<&Step<'_>>) = steps.iter().partition(|step| step.object.id.kind >= Kind::Acl);
-    for step in first {
-        let text = if step.section == Section::Pre { &mut definition.pre } else { &mut definition.post };
-        text.push_str(step.sql());
+    for planned in planner.parts(catalog.without_data(), false, BTreeMap::new())? {
+        let Content::Text(text) = &planned.content else { continue };
+        let into = if planned.facts.stage == Stage::Pre { &mut definition.pre } else { &mut definition.post };
+        into.push_str(&String::from_utf8_lossy(text));
     }
-    for step in steps.iter().filter(|step| !step.early) {
-        definition.post.push_str(&step.object.acl);
-    }
-    // Behind them: a materialized view is filled with the rights of its owner, who may have been given them.
-    definition.post.extend(last.into_iter().map(Step::sql));
     Ok(definition)
 }
