@@ -10,5 +10,6 @@ pub mod corpus;
 pub mod judge;
 mod pg;
 pub mod random;
+pub mod usage;
 
 pub use crate::pg::{Major, Server, Setup};

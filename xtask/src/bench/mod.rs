@@ -1,0 +1,183 @@
+//! pg-backup against its peers: the same data in the same run, pairs in turn, every output restored and compared first.
+
+mod contents;
+mod data;
+mod stats;
+mod tools;
+
+use std::path::{Path, PathBuf};
+
+use backup_tests::{Major, Server, Setup};
+use clap::Args;
+use serde_json::{Value, json};
+
+use stats::Ratio;
+use tools::{Sample, Tool, Tools};
+
+/// Anything that ends the run, in words.
+pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How much there is to back up, as COPY text: a number with MiB or GiB
+    #[arg(long, default_value = "1GiB", value_parser = size)]
+    size: u64,
+    /// How many pairs are measured for each row, after one run of each that warms up and is checked
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How many tables of 20 rows there are among it
+    #[arg(long, default_value_t = 3000)]
+    tables: u32,
+    /// Only rows whose name has this in it
+    #[arg(long)]
+    only: Option<String>,
+    /// Where every single measurement goes
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Where the outputs lie meanwhile
+    #[arg(long, default_value = "target/bench")]
+    work: PathBuf,
+    /// The program that is measured
+    #[arg(long, default_value = "target/release/pg-backup")]
+    program: PathBuf,
+}
+
+/// What is measured against what, and how much of the peer's time it may take at most, where that is promised.
+const ROWS: [(Tool, Tool, Option<f64>); 10] = [
+    (Tool::DumpallNull, Tool::DumpallNull, None),
+    (Tool::Backup, Tool::DumpallGzip, Some(0.25)),
+    (Tool::Backup, Tool::DumpallZstd, None),
+    (Tool::Backup, Tool::DumpCustom, None),
+    (Tool::Backup, Tool::DumpDirectory, None),
+    (Tool::DumpNull, Tool::DumpallNull, Some(1.0)),
+    (Tool::DumpFile, Tool::DumpallFile, Some(1.0)),
+    (Tool::Restore, Tool::Psql, None),
+    (Tool::Restore, Tool::PgRestore, None),
+    (Tool::Verify, Tool::GzipTest, None),
+];
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let start = || {
+        let conf = ["max_locks_per_transaction = 512", "shared_buffers = 256MB", "max_wal_size = 8GB", "autovacuum = off"];
+        let setup = Setup { conf: conf.map(str::to_owned).to_vec(), ..Setup::default() };
+        Server::start_with(Major::V15, &setup).ok_or("there is no PostgreSQL 15: run ci/install")
+    };
+    let (source, target) = (start()?, start()?);
+    eprintln!("filling a database of about {} MiB", options.size >> 20);
+    data::fill(&source, options.size, options.tables)?;
+    let program = std::fs::canonicalize(&options.program)
+        .map_err(|error| format!("{}: {error}; cargo build --release -p pg-backup", options.program.display()))?;
+    std::fs::create_dir_all(&options.work)?;
+    let work = tempfile::Builder::new().prefix("pg-").tempdir_in(&options.work)?;
+    let work_path = std::fs::canonicalize(work.path())?;
+    let tools = Tools { program, source: &source, target: &target, work: work_path };
+    let wanted =
+        |ours: Tool, peer: Tool| options.only.as_ref().is_none_or(|only| format!("{ours:?} {peer:?}").contains(only.as_str()));
+    let rows: Vec<_> = ROWS.into_iter().filter(|(ours, peer, _)| wanted(*ours, *peer)).collect();
+
+    // Warms up what is read, and is what says that a figure counts at all.
+    let expected = contents::of(&source)?;
+    tools.prepare()?;
+    for tool in Tool::ALL.into_iter().filter(|tool| rows.iter().any(|(ours, peer, _)| tool == ours || tool == peer)) {
+        let sample = tools.run(tool)?;
+        eprintln!("{tool:?}: {sample}; is it whole?");
+        tools.bring_back(tool)?;
+        if tool.makes_a_copy() && contents::of(&target)? != expected {
+            return Err(format!("what {tool:?} made is not what the source holds: no figure counts").into());
+        }
+        tools.tidy(tool)?;
+    }
+
+    let mut measured = Vec::new();
+    let mut kept = Vec::new();
+    for (ours, peer, most) in rows {
+        let mut pairs = Vec::new();
+        for round in 0..options.rounds {
+            // A B B A: what drifts hits both alike.
+            let pair = if round % 2 == 0 {
+                let first = tools.once(ours)?;
+                (first, tools.once(peer)?)
+            } else {
+                let first = tools.once(peer)?;
+                (tools.once(ours)?, first)
+            };
+            eprintln!("{ours:?} {} | {peer:?} {}", pair.0, pair.1);
+            kept.push(json!({"ours": format!("{ours:?}"), "peer": format!("{peer:?}"), "round": round,
+                "samples": [pair.0.json(), pair.1.json()]}));
+            pairs.push(pair);
+        }
+        measured.push(Row { ours, peer, most, pairs });
+    }
+    let report = json!({"conditions": conditions(options, &source), "samples": kept});
+    if let Some(path) = &options.json {
+        write(path, &report)?;
+    }
+    println!("{}\n", report["conditions"]);
+    print(&measured);
+    Ok(())
+}
+
+/// What was measured of two tools side by side.
+struct Row {
+    ours: Tool,
+    peer: Tool,
+    most: Option<f64>,
+    pairs: Vec<(Sample, Sample)>,
+}
+
+fn print(measured: &[Row]) {
+    println!(
+        "| | wall, ratio [95 %] | most | client CPU, ratio | server CPU, ratio | wall s | client CPU s | server CPU s | peak MiB | stored MiB |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for Row { ours, peer, most, pairs } in measured {
+        let ratio = |of: fn(&Sample) -> f64| Ratio::of(pairs.iter().map(|(ours, peer)| of(ours) / of(peer)));
+        let both = |of: fn(&Sample) -> f64, digits: usize| {
+            let [ours, peer] = [0, 1].map(|side| stats::median(pairs.iter().map(|p| of(if side == 0 { &p.0 } else { &p.1 }))));
+            format!("{ours:.digits$} : {peer:.digits$}")
+        };
+        let wall = ratio(|sample| sample.wall);
+        let most = most.map_or_else(String::new, |most| format!("{most}{}", if wall.median <= most { "" } else { ", missed" }));
+        println!(
+            "| {} : {} | {wall} | {most} | {} | {} | {} | {} | {} | {} | {} |",
+            ours.name(),
+            peer.name(),
+            ratio(|sample| sample.cpu),
+            ratio(|sample| sample.server_cpu),
+            both(|sample| sample.wall, 1),
+            both(|sample| sample.cpu, 1),
+            both(|sample| sample.server_cpu, 1),
+            both(|sample| sample.peak as f64 / f64::from(1 << 20), 0),
+            both(|sample| sample.bytes as f64 / f64::from(1 << 20), 0),
+        );
+        if ours == peer && !(wall.low..=wall.high).contains(&1.0) {
+            println!("\n**The run is void: the peer against itself is not 1.00.**\n");
+        }
+    }
+}
+
+fn conditions(options: &Options, source: &Server) -> Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    json!({
+        "server": source.psql("postgres", "SELECT version()"),
+        "size": options.size, "tables": options.tables, "rounds": options.rounds,
+        "database_bytes": source.psql("bench", "SELECT pg_database_size('bench')"),
+        "cpu": model.trim_start_matches(['\t', ' ', ':']),
+        "cpus": std::thread::available_parallelism().map_or(0, usize::from),
+        "load": read("/proc/loadavg").trim(),
+        "cache": "warm: every tool has run once before",
+        "sync": "servers: fsync off; files: pg-backup and pg_dump sync theirs, after a pipe or a redirection sync(1) does",
+    })
+}
+
+fn write(path: &Path, report: &Value) -> Result<()> {
+    Ok(std::fs::write(path, serde_json::to_vec_pretty(report)?)?)
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20)];
+    let parsed = units.iter().find_map(|(unit, bytes)| Some(text.strip_suffix(unit)?.parse::<u64>().ok()? * bytes));
+    parsed.filter(|size| *size >= 16 << 20).ok_or_else(|| "a size is at least 16MiB, such as 512MiB or 1GiB".to_owned())
+}
