@@ -102,8 +102,8 @@ impl Tool {
             Self::Backup => r#""$PG_BACKUP" -q --to "$OUT" --state "$OUT.state" backup"#,
             Self::DumpNull => r#""$PG_BACKUP" -q dump >/dev/null"#,
             Self::DumpFile => r#""$PG_BACKUP" -q dump >"$OUT"; sync "$OUT""#,
-            Self::Restore => r#""$PG_BACKUP" -q --to "$KEPT/backup" --state "$OUT.state" restore"#,
-            Self::Verify => r#""$PG_BACKUP" -q --to "$KEPT/backup" --state "$OUT.state" verify"#,
+            Self::Restore => r#""$PG_BACKUP" -q --to "$KEPT/backup" --state "$OUT.state" restore latest"#,
+            Self::Verify => r#""$PG_BACKUP" -q --to "$KEPT/backup" --state "$OUT.state" verify latest"#,
             Self::DumpallNull => "pg_dumpall >/dev/null",
             Self::DumpallFile => r#"pg_dumpall >"$OUT"; sync "$OUT""#,
             Self::DumpallGzip => r#"pg_dumpall | gzip >"$OUT"; sync "$OUT""#,
@@ -119,7 +119,7 @@ impl Tool {
     /// How what it left is brought into the other server.
     fn back(self) -> &'static str {
         match self {
-            Self::Backup => r#""$PG_BACKUP" -q --to "$OUT" --state "$OUT.state" restore"#,
+            Self::Backup => r#""$PG_BACKUP" -q --to "$OUT" --state "$OUT.state" restore latest"#,
             Self::DumpFile | Self::DumpallFile => r#"psql -qXo /dev/null -f "$OUT""#,
             Self::DumpallGzip => r#"gzip -dc "$OUT" | psql -qXo /dev/null"#,
             Self::DumpallZstd => r#"zstd -dc "$OUT" | psql -qXo /dev/null"#,
