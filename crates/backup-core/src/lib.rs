@@ -40,6 +40,7 @@ mod directory;
 mod draft;
 mod error;
 mod folder;
+mod frames;
 mod id;
 pub mod journal;
 mod layout;

@@ -104,7 +104,8 @@ impl Manifest {
             .map_err(|error| Error::failed("failed to write the manifest as JSON").with_source(error))?;
         json.truncate(json.trim_end_matches('}').trim_end().len());
         let digest = Sha256::of(&json);
-        Ok(format!("{json}{SEAL}{digest}\"\n}}\n").into_bytes())
+        json.push_str(&format!("{SEAL}{digest}\"\n}}\n"));
+        Ok(json.into_bytes())
     }
 
     /// Reads a stored manifest: its own digest, its format, and then what it says.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use age::DecryptError;
 use age::secrecy::{ExposeSecret, SecretString};
 use async_compression::Level;
-use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder, ZstdDecoder, ZstdEncoder};
-use async_compression::zstd::{CParameter, DParameter};
+use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio_util::compat::{
     FuturesAsyncReadCompatExt, FuturesAsyncWriteCompatExt, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt,
@@ -18,7 +18,7 @@ use tokio_util::compat::{
 
 use crate::body::{self, Body, CHUNK};
 use crate::checked::{nonempty, worded};
-use crate::{Error, Result};
+use crate::{Error, Result, frames};
 
 /// scrypt's work factor: N = 2^18, a quarter of a gigabyte and about a second. What age itself takes on today's machines.
 const WORK: u8 = 18;
@@ -246,13 +246,12 @@ impl Sealer {
 
     /// `body` as it is stored.
     pub(crate) fn seal(&self, body: Body) -> Body {
-        let reader = |body| BufReader::with_capacity(CHUNK, body);
         let body = match self.compression {
-            Compression::Zstd(level) => {
-                let checksum = [CParameter::checksum_flag(true)];
-                body::sound(ZstdEncoder::with_quality_and_params(reader(body), Level::Precise(level), &checksum))
+            Compression::Zstd(level) => frames::compressed(body, level),
+            Compression::Gzip(level) => {
+                let reader = BufReader::with_capacity(CHUNK, body);
+                body::sound(GzipEncoder::with_quality(reader, Level::Precise(level)))
             }
-            Compression::Gzip(level) => body::sound(GzipEncoder::with_quality(reader(body), Level::Precise(level))),
             Compression::None => body,
         };
         if self.recipients.is_empty() { body } else { encrypt(self.recipients.clone(), body) }
@@ -417,7 +416,7 @@ mod tests {
     async fn what_is_sealed_opens_again_whatever_its_size() {
         let (seals, unseal) = seals();
         for seal in &seals {
-            for size in [0, 1, 1000, 65_535, 65_536, 65_537, 1_000_000] {
+            for size in [0, 1, 1000, 65_535, 65_536, 65_537, 1 << 20, 3_000_000] {
                 let plain: Vec<u8> = (0..size).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
                 let (bytes, _) = sealed(seal, &plain).await;
                 assert!(opened(&unseal, seal, None, &bytes).await.expect("opened") == plain, "{seal:?} with {size} bytes");

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use std::str::FromStr;
 
 use backup_core::Error;
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -53,7 +54,7 @@ pub(crate) struct RowCounter {
 
 impl RowCounter {
     pub(crate) fn add(&mut self, mut piece: &[u8]) {
-        while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr(b'\n', piece) {
             if self.begun.is_empty() {
                 self.rows.add_row(&piece[..end]);
             } else {

@@ -100,26 +100,39 @@ pub struct TableFacts {
     pub rows: Rows,
 }
 
-/// An object that a part creates.
+/// An object that a part creates. In the manifest an array of these fields in their order: there can be many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ObjectRow", into = "ObjectRow")]
 pub struct ObjectFacts {
     /// What it is: `Relation`, `Index`, `Acl`.
     pub kind: String,
     /// Its OID in the source: with `kind` what identifies it in `needs`.
     pub oid: u32,
     /// Its schema, or empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
     /// Its name.
     pub name: String,
     /// The table that it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<u32>,
     /// Length of its statements in the part, in bytes; objects follow each other behind the part's header.
     pub length: usize,
     /// What must be there first: kinds and OIDs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<(String, u32)>,
+}
+
+type ObjectRow = (String, u32, String, String, Option<u32>, usize, Vec<(String, u32)>);
+
+impl From<ObjectRow> for ObjectFacts {
+    fn from((kind, oid, schema, name, table, length, needs): ObjectRow) -> Self {
+        Self { kind, oid, schema, name, table, length, needs }
+    }
+}
+
+impl From<ObjectFacts> for ObjectRow {
+    fn from(object: ObjectFacts) -> Self {
+        let ObjectFacts { kind, oid, schema, name, table, length, needs } = object;
+        (kind, oid, schema, name, table, length, needs)
+    }
 }
 
 /// A sequence and where it stands.

@@ -287,7 +287,8 @@ pub(crate) async fn origin(leader: &Session) -> Result<(Origin, Instant, String)
 }
 
 async fn sizes(leader: &Session) -> Result<HashMap<u32, Size>> {
-    let sql = "SELECT oid, pg_catalog.pg_relation_size(oid), pg_catalog.pg_table_size(oid), \
+    let sql = "SELECT oid, pg_catalog.pg_relation_size(oid), \
+               pg_catalog.pg_relation_size(oid) + COALESCE(pg_catalog.pg_relation_size(NULLIF(reltoastrelid, 0)), 0), \
                pg_catalog.current_setting('block_size')::bigint FROM pg_catalog.pg_class WHERE relkind = 'r' \
                AND relpersistence <> 't' AND (oid >= 16384) \
                AND relam = (SELECT oid FROM pg_catalog.pg_am WHERE amname = 'heap')";

@@ -14,7 +14,7 @@ use crate::quote::{ident, qualified};
 type States = HashMap<u32, Option<(i64, bool)>>;
 
 /// How many sequences one query asks for their state.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 50;
 
 /// Reads the sequences, those of identity columns included.
 pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
