@@ -30,7 +30,10 @@ fn server_files(folder: &Path, name: &str, ca: &str) -> Vec<(&'static str, PathB
     let key = folder.join(format!("{name}.key"));
     run("chmod", &["0600"], &key);
     if rustix::process::geteuid().is_root() {
-        run("chown", &["postgres"], &key);
+        // Whom a scratch server of root's runs as.
+        let users = std::fs::read_to_string("/etc/passwd").unwrap();
+        let user = if users.lines().any(|line| line.starts_with("postgres:")) { "postgres" } else { "nobody" };
+        run("chown", &[user], &key);
     }
     vec![
         ("ssl", "on".into()),
