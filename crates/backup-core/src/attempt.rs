@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{BackupId, Context, Doing, Error, Event, Key, Kind, Name, Result, Sink, body, layout};
+use crate::{BackupId, Context, Doing, Error, Event, Key, Kind, Name, Result, Sink, body, layout, own_digest};
 
 /// The longest lease, and so the furthest in the future that one is believed: clocks step back.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -69,12 +69,11 @@ pub(crate) fn renewed(cx: &Context, sink: &Arc<dyn Sink>, folder: &Key, lease: D
     AbortOnDropHandle::new(cx.tasks.spawn(renewing))
 }
 
-/// Puts a small JSON file.
+/// Puts a small JSON file, which ends in its own digest.
 pub(crate) async fn write(sink: &dyn Sink, folder: &Key, name: &str, value: &impl Serialize) -> Result<()> {
     let key = folder.join(name)?;
-    let mut json = serde_json::to_vec_pretty(value).doing(|| format!("write {key} as JSON"))?;
-    json.push(b'\n');
-    sink.put(&key, body::from_bytes(json)).await.map(drop)
+    let json = serde_json::to_string_pretty(value).doing(|| format!("write {key} as JSON"))?;
+    sink.put(&key, body::from_bytes(own_digest::seal(json))).await.map(drop)
 }
 
 /// Reads a small JSON file; `None` if it is not there. One that does not say what it must is damaged.
@@ -86,7 +85,7 @@ pub(crate) async fn read<T: DeserializeOwned>(sink: &dyn Sink, folder: &Key, nam
     };
     let bytes = body::to_vec(body, SMALL).await.doing(|| format!("read {key}"))?;
     let wrong = |error| Error::damaged(format!("{key} does not say what it must")).with_source(error);
-    serde_json::from_slice(&bytes).map(Some).map_err(wrong)
+    serde_json::from_str(own_digest::open(&bytes, key.as_str())?).map(Some).map_err(wrong)
 }
 
 #[cfg(test)]

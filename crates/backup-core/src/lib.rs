@@ -49,6 +49,7 @@ pub mod manifest;
 mod memory;
 mod monitor;
 mod name;
+mod own_digest;
 mod paused;
 mod plain;
 pub mod process;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{BackupId, Error, Facts, Key, Kind, Name, Origin, Result, Sha256};
-use crate::{layout, sums};
+use crate::{layout, own_digest, sums};
 
 /// The version of the stored format. It changes with `docs/format.md` and the sample in `tests/data/manifest/`.
 pub const FORMAT: u32 = 1;
@@ -88,9 +88,6 @@ pub struct File {
     pub sha256: Sha256,
 }
 
-/// The line that ends a manifest: the digest of all bytes before it.
-const SEAL: &str = "\n,\"manifest_sha256\": \"";
-
 impl Manifest {
     /// The part called `name`.
     pub fn part(&self, name: &Name) -> Result<&StoredPart> {
@@ -100,23 +97,14 @@ impl Manifest {
 
     /// The manifest as it is stored: JSON that ends in the digest of everything before the digest's line.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut json = serde_json::to_string_pretty(self)
+        let json = serde_json::to_string_pretty(self)
             .map_err(|error| Error::failed("failed to write the manifest as JSON").with_source(error))?;
-        json.truncate(json.trim_end_matches('}').trim_end().len());
-        let digest = Sha256::of(&json);
-        json.push_str(&format!("{SEAL}{digest}\"\n}}\n"));
-        Ok(json.into_bytes())
+        Ok(own_digest::seal(json))
     }
 
     /// Reads a stored manifest: its own digest, its format, and then what it says.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Error::damaged("the manifest is not UTF-8"))?;
-        let broken = || Error::damaged("the manifest does not end in its digest");
-        let (body, end) = text.rsplit_once(SEAL).ok_or_else(broken)?;
-        let digest: Sha256 = end.strip_suffix("\"\n}\n").ok_or_else(broken)?.parse()?;
-        if Sha256::of(body) != digest {
-            return Err(Error::damaged("the manifest is not what was written: its digest differs"));
-        }
+        let text = own_digest::open(bytes, "the manifest")?;
         #[derive(Deserialize)]
         struct Version {
             format: u32,

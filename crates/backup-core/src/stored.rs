@@ -12,7 +12,7 @@ use crate::checked::{checked, told};
 use crate::draft::Details;
 use crate::manifest::{self, File, Manifest, StoredPart};
 use crate::seal::{Opener, Unseal, no_key};
-use crate::{BackupId, Context, Depth, Doing, Error, Event, Key, Kind, Name, Result, Sink, Stored, layout};
+use crate::{BackupId, Context, Depth, Doing, Error, Event, Key, Kind, Name, Result, Sink, Stored, attempt, layout};
 
 /// The longest stored key, in bytes.
 const LONGEST_KEY: u64 = 64 * 1024;
@@ -100,6 +100,23 @@ impl PlainStored {
         Ok(())
     }
 
+    /// What is wrong with the small files beside the parts: the attempt, leases, earlier records.
+    async fn damaged_records(&self, cx: &Context) -> Result<Vec<String>> {
+        let mut entries = self.sink.list(&self.folder, Depth::One);
+        let mut damage = Vec::new();
+        while let Some(entry) = cx.unless_cancelled(entries.try_next()).await? {
+            let name = entry.key().strip(&self.folder).unwrap_or_default();
+            if !layout::is_ours(name) || [layout::MANIFEST, layout::SUMS].contains(&name) {
+                continue;
+            }
+            match attempt::read::<serde_json::Value>(&*self.sink, &self.folder, name).await {
+                Err(error) if error.kind() == Kind::Damaged => damage.push(error.chain()),
+                read => drop(read?),
+            }
+        }
+        Ok(damage)
+    }
+
     /// Warns of files that nobody listed.
     async fn warn_of_others(&self, cx: &Context) -> Result<()> {
         let mut entries = self.sink.list(&self.folder, Depth::All);
@@ -160,6 +177,7 @@ impl Stored for PlainStored {
             self.look(cx, body, &mut damage).await?;
             cx.tell(Event::PartDone { part: &name, bytes: file.size });
         }
+        damage.extend(self.damaged_records(cx).await?);
         self.warn_of_others(cx).await?;
         if damage.is_empty() {
             return Ok(manifest.stored_size());
