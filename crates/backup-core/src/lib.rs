@@ -98,3 +98,8 @@ pub use source::{Checked, Difference, Facts, Origin, Part, Reading, Restored, Sn
 pub use take::{Options, backup, same_source, take};
 pub use verify::verify;
 pub use which::{Which, which};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

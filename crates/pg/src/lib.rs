@@ -47,3 +47,8 @@ pub use pg_error::pg_error;
 pub use scratch::{Scratch, ServerShape};
 pub use snapshot::{Database, Options};
 pub use version::Version;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
