@@ -1,3 +1,5 @@
+//! Parameters from every place, and which one wins.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
