@@ -24,7 +24,13 @@ pub enum Which {
 /// Finds the backup of `job` that is meant.
 pub async fn which(repo: &dyn Repository, job: &Name, which: &Which) -> Result<BackupId> {
     which.of(&repo.records(job).await?).map_err(|error| match error.kind() {
-        Kind::NotFound => Error::new(Kind::NotFound, format!("job {job}: {error}")),
+        Kind::NotFound => {
+            let told = Error::new(Kind::NotFound, format!("job {job}: {error}"));
+            match error.hint().map(str::to_owned) {
+                Some(hint) => told.with_hint(hint),
+                None => told,
+            }
+        }
         _ => error,
     })
 }
