@@ -114,7 +114,7 @@ pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite
     let stream = client.copy_out(copy).await.map_err(|error| pg_error("copy rows out", error))?;
     let mut stream = std::pin::pin!(stream);
     let mut counter = RowCounter::default();
-    let mut collected = Vec::with_capacity(COLLECTED);
+    let mut collected = Vec::with_capacity(COLLECTED + 8 * 1024);
     while let Some(row) = stream.next().await {
         let row = row.map_err(|error| pg_error("copy rows out", error))?;
         if &*row == b"\\.\n" {
@@ -122,15 +122,12 @@ pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite
             return Err(Error::damaged("the server sent a row that reads as the end of the rows"));
         }
         counter.add(&row);
-        if collected.len() + row.len() > COLLECTED {
+        collected.extend_from_slice(&row);
+        if collected.len() >= COLLECTED {
             out.write_all(&collected).await?;
             collected.clear();
-        }
-        // A wide row is not copied: the next one is on its way already, and two are what may be in memory.
-        if row.len() > COLLECTED {
-            out.write_all(&row).await?;
-        } else {
-            collected.extend_from_slice(&row);
+            // A wide row must not keep its memory for the rest of the table.
+            collected.shrink_to(COLLECTED + 8 * 1024);
         }
     }
     out.write_all(&collected).await?;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use backup_core::{Doing, Result};
+use backup_core::Result;
 use tokio_postgres::Client;
 
 /// Rows of catalogs that users made: the name of the count, the catalog, and which of its rows.
@@ -20,7 +20,9 @@ const COUNTED: &[(&str, &str, &str)] = &[
         "indexes",
         "pg_class",
         "c.relkind IN ('i', 'I') AND c.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_index i \
-                 JOIN pg_catalog.pg_class t ON t.oid = i.indrelid WHERE i.indexrelid = c.oid AND i.indisvalid AND t.relkind <> 't')",
+                 JOIN pg_catalog.pg_class t ON t.oid = i.indrelid WHERE i.indexrelid = c.oid AND i.indisvalid AND t.relkind <> 't' AND NOT EXISTS \
+                 (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+                 AND d.objid = t.oid AND d.deptype = 'e'))",
     ),
     ("defaults", "pg_attrdef", "c.adrelid >= 16384"),
     ("constraints", "pg_constraint", "c.oid >= 16384 AND c.contype <> 'n'"),
@@ -49,7 +51,7 @@ pub(crate) async fn read(client: &Client) -> Result<BTreeMap<String, u64>> {
         )
     });
     let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(", "));
-    let row = client.query_one(&sql, &[]).await.doing(|| "count the objects of the database")?;
+    let row = client.query_one(&sql, &[]).await.map_err(|error| crate::pg_error("count the objects of the database", error))?;
     let count = |at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or_default();
     Ok(COUNTED.iter().enumerate().map(|(at, (name, ..))| ((*name).to_owned(), count(at))).collect())
 }

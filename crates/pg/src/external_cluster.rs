@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use backup_core::{Context, Doing, Error, Event, Kind, Name, Origin, Part, Reading, Result, Snapshot, Source, Stored};
+use backup_core::{Context, Doing, Error, Event, Kind, Name, Origin, Part, Reading, Result, Snapshot, Source, Stored, body};
+
+use bytes::Bytes;
 
 use crate::config::Config;
 use crate::connect::{Purpose, connect};
@@ -46,28 +48,42 @@ pub async fn needs_external(cx: &Context, config: &Config) -> Result<bool> {
 
 #[async_trait]
 impl Source for ExternalCluster {
-    async fn snapshot(&self, _: &Context, _base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
+    async fn snapshot(&self, cx: &Context, _base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
         let session = connect(&self.config, Purpose::Ask).await?;
-        let sql = "SELECT datname::text FROM pg_catalog.pg_database WHERE datallowconn AND datname <> 'template0' ORDER BY 1";
-        let rows = session.client.query(sql, &[]).await.map_err(|error| crate::pg_error("list the databases", error))?;
-        let databases: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        if let Some(name) = self.only.iter().chain(&self.exclude).find(|name| !databases.contains(name)) {
-            return Err(Error::new(Kind::NotFound, format!("the cluster has no database {}", ident(name))));
+        let (databases, warnings) = crate::globals::databases(&session.client, session.version).await?;
+        for what in &warnings {
+            cx.tell(Event::Warning { what });
+        }
+        let is_there = |name: &&String| databases.iter().any(|database| database.allows_connections && database.name == **name);
+        if let Some(name) = self.only.iter().chain(&self.exclude).find(|name| !is_there(name)) {
+            return Err(Error::new(Kind::NotFound, format!("the cluster has no database {} to connect to", ident(name)))
+                .with_hint("the names are as they are, without quotes and in their own case"));
         }
         let origin = crate::snapshot::origin(&session).await.map(|(origin, ..)| origin)?;
+        let version = session.version;
         session.close().await;
+        let header = crate::header(version, "UTF8");
         let mut snapshot = Programs { origin, parts: Vec::new(), programs: Vec::new() };
         let mut globals = vec!["--globals-only".to_owned()];
         globals.extend(self.no_role_passwords.then(|| "--no-role-passwords".to_owned()));
         let facts = PartFacts::new(Stage::Roles, None);
-        snapshot.add("roles".parse()?, facts, self.program("pg_dumpall", globals, "postgres"));
-        for name in databases {
+        snapshot.add("roles".parse()?, facts, Made::By(self.program("pg_dumpall", globals, "postgres")));
+        for database in databases.into_iter().filter(|database| database.allows_connections) {
+            let name = database.name.clone();
             if (!self.only.is_empty() && !self.only.contains(&name)) || self.exclude.contains(&name) {
                 continue;
             }
+            let mut facts = PartFacts::new(Stage::Database, Some(&name));
+            let create = if database.predefined() { String::new() } else { database.create_sql(version, &name) };
+            facts.record = Some(database.clone());
+            let create = format!("{create}{}", crate::snapshot::connect_sql(&name));
+            snapshot.add(crate::plan::name(&name, "create"), facts, Made::Text(create.into()));
             let facts = PartFacts::new(Stage::Script, Some(&name));
-            let part = crate::plan::name(&name, "script");
-            snapshot.add(part, facts, self.program("pg_dump", vec!["--format=plain".to_owned()], &name));
+            let script = self.program("pg_dump", vec!["--format=plain".to_owned()], &name);
+            snapshot.add(crate::plan::name(&name, "script"), facts, Made::By(script));
+            let facts = PartFacts::new(Stage::Properties, Some(&name));
+            let properties = format!("{header}{}", database.properties_sql(&name)?);
+            snapshot.add(crate::plan::name(&name, "properties"), facts, Made::Text(properties.into()));
         }
         Ok(Box::new(snapshot))
     }
@@ -87,18 +103,27 @@ impl ExternalCluster {
     }
 }
 
-/// Parts that are what a program prints.
+/// Where the bytes of a part come from.
+#[derive(Debug)]
+enum Made {
+    /// They are there already.
+    Text(Bytes),
+    /// What a program prints.
+    By(Program),
+}
+
+/// Parts that are what a program prints, and what stands around them.
 #[derive(Debug)]
 struct Programs {
     origin: Origin,
     parts: Vec<Part>,
-    programs: Vec<(Name, PartFacts, Program)>,
+    programs: Vec<(Name, PartFacts, Made)>,
 }
 
 impl Programs {
-    fn add(&mut self, name: Name, facts: PartFacts, program: Program) {
+    fn add(&mut self, name: Name, facts: PartFacts, made: Made) {
         self.parts.push(Part { name: name.clone(), extension: "sql", folder: None, estimate: None });
-        self.programs.push((name, facts, program));
+        self.programs.push((name, facts, made));
     }
 }
 
@@ -118,8 +143,11 @@ impl Snapshot for Programs {
 
     async fn read(&self, part: &Name) -> Result<Reading> {
         let missing = || Error::new(Kind::NotFound, format!("there is no part {part}"));
-        let (_, facts, program) = self.programs.iter().find(|(name, ..)| name == part).ok_or_else(missing)?;
-        let body = program.read().doing(|| format!("read {part}"))?;
+        let (_, facts, made) = self.programs.iter().find(|(name, ..)| name == part).ok_or_else(missing)?;
+        let body = match made {
+            Made::Text(text) => body::from_bytes(text.clone()),
+            Made::By(program) => program.read().doing(|| format!("read {part}"))?,
+        };
         Ok(Reading { body, facts: Arc::new(OnceLock::from(facts.to_facts())) })
     }
 

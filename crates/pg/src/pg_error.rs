@@ -83,6 +83,10 @@ fn hint(code: &SqlState) -> Option<&'static str> {
         ),
         (&SqlState::CANNOT_CONNECT_NOW, "the server is starting up or shutting down: try again soon"),
         (&SqlState::INSUFFICIENT_PRIVILEGE, "log in as a superuser, or grant the role pg_read_all_data and what else it needs"),
+        (
+            &SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            "definitions with bytes that are no text are taken with the external source: --source pg_dump",
+        ),
         (&SqlState::DISK_FULL, "the server's disk is full: make room there"),
         (
             &SqlState::OUT_OF_MEMORY,

@@ -315,7 +315,7 @@ async fn statements_only(text: &[u8]) -> Result<()> {
 }
 
 /// `\connect name`, in the form that psql takes for any name.
-fn connect_sql(name: &str) -> String {
+pub(crate) fn connect_sql(name: &str) -> String {
     if name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
         return format!("\\connect {name}\n");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use backup_core::{Doing, Error, Result};
+use backup_core::{Error, Result};
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         let mut reader = Self {
             client,
             version,
-            raw: encoding.doing(|| "ask for the encoding")?.get(0),
+            raw: encoding.map_err(|error| crate::pg_error("ask for the encoding", error))?.get(0),
             roles: HashMap::new(),
             schemas: HashMap::new(),
             members: HashMap::new(),
@@ -101,7 +101,8 @@ impl<'a> Reader<'a> {
 
     /// The rows of `sql`; `what` completes "failed to read the … of the database".
     pub(crate) async fn rows(&self, what: &str, sql: &str, arguments: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        let rows = self.client.query(sql, arguments).await.doing(|| format!("read the {what} of the database"))?;
+        let rows = self.client.query(sql, arguments).await;
+        let rows = rows.map_err(|error| crate::pg_error(format!("read the {what} of the database"), error))?;
         Ok(rows.into_iter().map(|row| Row::new(row, self.raw)).collect())
     }
 

@@ -165,13 +165,14 @@ impl Restore {
             ))
             .with_hint(format!("it was left under the name {}: mend what failed and rename it", ident(&place.work))));
         }
-        place.swap_in(&self.config, backup.manifest().id).await?;
         if let Some(record) = &parts.record {
             let session = place.beside(&self.config).await?;
             let doing = |error| pg_error("set what belongs to the database itself", error);
-            session.client.batch_execute(&record.properties_sql(&place.name)?).await.map_err(doing)?;
+            session.client.batch_execute(&record.properties_sql(&place.work)?).await.map_err(doing)?;
             session.close().await;
         }
+        // Last: under its name it is whole.
+        place.swap_in(&self.config, backup.manifest().id).await?;
         let has = |(schema, name): &&(String, String)| wanted.as_ref().is_none_or(|wanted| wanted.has(schema, name));
         Ok((parts.rows().keys().filter(has).count() as u64, rows))
     }

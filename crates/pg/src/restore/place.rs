@@ -2,6 +2,7 @@
 
 use backup_core::{BackupId, Error, Kind, Result};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::config::Config;
 use crate::connect::{Purpose, Session, connect};
@@ -96,22 +97,30 @@ impl Place {
     }
 
     async fn swap(&self, client: &Client, id: BackupId) -> Result<()> {
+        let rename = |from: &str, to: &str| format!("ALTER DATABASE {} RENAME TO {};\n", ident(from), ident(to));
+        let doing = |error| pg_error(format!("rename the database {} to {}", ident(&self.work), ident(&self.name)), error);
+        if self.found != Found::Full {
+            return client.batch_execute(&rename(&self.work, &self.name)).await.map_err(doing);
+        }
         let old = temporary(&self.name, &format!("before_{id}"));
-        if self.found == Found::Full {
-            drop_database(client, &old).await?;
-            close_connections(client, &self.name).await?;
-            rename(client, &self.name, &old).await?;
-        }
-        if let Err(error) = rename(client, &self.work, &self.name).await {
-            if self.found == Found::Full {
-                rename(client, &old, &self.name).await?;
-                allow_connections(client, &self.name).await?;
+        drop_database(client, &old).await?;
+        // Both in one transaction: under the name there is always the one or the other, and whoever is let in.
+        let both = format!("{}{}", rename(&self.name, &old), rename(&self.work, &self.name));
+        for attempt in 1.. {
+            end_sessions(client, &self.name).await?;
+            match client.batch_execute(&both).await {
+                Ok(()) => break,
+                // Somebody has come in again.
+                Err(error) if error.code() == Some(&SqlState::OBJECT_IN_USE) && attempt < ATTEMPTS => {}
+                Err(error) => return Err(doing(error)),
             }
-            return Err(error);
         }
-        if self.found == Found::Full { drop_database(client, &old).await } else { Ok(()) }
+        drop_database(client, &old).await
     }
 }
+
+/// How often everybody is shut out of a database that is to make way; the server itself waits for 5 seconds each time.
+const ATTEMPTS: u32 = 5;
 
 /// Whether users have made anything in the database; members of extensions and an untouched `public` do not count.
 async fn contents(session: &Session) -> Result<Found> {
@@ -141,28 +150,14 @@ async fn exists(client: &Client, name: &str) -> Result<bool> {
     Ok(row.map_err(|error| pg_error("look for the database", error))?.is_some())
 }
 
-async fn rename(client: &Client, from: &str, to: &str) -> Result<()> {
-    let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(from), ident(to));
-    client
-        .batch_execute(&sql)
-        .await
-        .map_err(|error| pg_error(format!("rename the database {} to {}", ident(from), ident(to)), error))
-}
-
-async fn close_connections(client: &Client, name: &str) -> Result<()> {
-    let doing = |error| pg_error(format!("close the connections to the database {}", ident(name)), error);
-    client.batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", ident(name))).await.map_err(doing)?;
+async fn end_sessions(client: &Client, name: &str) -> Result<()> {
     let sql = format!(
         "SELECT pg_catalog.pg_terminate_backend(pid, 10000) FROM pg_catalog.pg_stat_activity \
          WHERE datname = {} AND pid <> pg_catalog.pg_backend_pid()",
         literal(name)
     );
-    client.batch_execute(&sql).await.map_err(doing)
-}
-
-async fn allow_connections(client: &Client, name: &str) -> Result<()> {
-    let sql = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", ident(name));
-    client.batch_execute(&sql).await.map_err(|error| pg_error("allow connections again", error))
+    let ended = client.batch_execute(&sql).await;
+    ended.map_err(|error| pg_error(format!("end the sessions in the database {}", ident(name)), error))
 }
 
 /// Drops a database of ours if it is there.
@@ -171,8 +166,9 @@ async fn drop_database(client: &Client, name: &str) -> Result<()> {
         return Ok(());
     }
     let doing = |error| pg_error(format!("drop the database {}", ident(name)), error);
-    client.batch_execute(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await.map_err(doing)?;
-    close_connections(client, name).await?;
+    let shut = format!("ALTER DATABASE {0} IS_TEMPLATE false; ALTER DATABASE {0} ALLOW_CONNECTIONS false", ident(name));
+    client.batch_execute(&shut).await.map_err(doing)?;
+    end_sessions(client, name).await?;
     client.batch_execute(&format!("DROP DATABASE {}", ident(name))).await.map_err(doing)
 }
 

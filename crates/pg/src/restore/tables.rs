@@ -40,8 +40,9 @@ impl Wanted {
                     .iter()
                     .all(|need| wanted.contains(need) || need.0 == "Function" || need.0 == "Type" || need.0 == "Schema");
                 let belongs = match object.kind.as_str() {
+                    // Of a wanted table; that it needs something wanted, such as a function, says nothing.
                     "Default" | "Constraint" | "Index" | "IndexAttach" | "Statistics" | "Rule" | "Trigger" | "Policy" => {
-                        of_wanted
+                        object.table.is_some_and(|table| wanted.contains(&("Relation".to_owned(), table)))
                     }
                     "Acl" => of_wanted && all_there,
                     "ForeignKey" => object.needs.iter().filter(|need| need.0 == "Relation").all(|need| wanted.contains(need)),

@@ -49,14 +49,21 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         check::add(reader, table, &tables);
         inherit::add(reader, table, form, &tables);
         if table.kind == "r" {
+            let mut columns: Vec<_> =
+                table.columns.iter().filter(|column| column.generated.is_empty()).map(|c| c.name.clone()).collect();
+            let load_via = routes.get(&table.oid).cloned();
+            if load_via.is_some() {
+                // A row has the same text, and the same digest, whichever partition it comes to lie in.
+                columns.sort();
+            }
             reader.tables.push(TableData {
                 oid: table.oid,
                 schema: table.schema.clone(),
                 name: table.name.clone(),
-                columns: table.columns.iter().filter(|column| column.generated.is_empty()).map(|c| c.name.clone()).collect(),
+                columns,
                 condition: None,
                 pages: table.pages,
-                load_via: routes.get(&table.oid).cloned(),
+                load_via,
                 after: Vec::new(),
             });
         }
