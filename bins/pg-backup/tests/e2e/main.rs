@@ -1,0 +1,9 @@
+//! The real program against real servers: what a user types, what comes back, and what is there afterwards.
+#![expect(clippy::panic, reason = "a test fails with the program's own words")]
+
+mod bad_input;
+mod options;
+mod program;
+mod roundtrip;
+mod shop;
+mod signals;
