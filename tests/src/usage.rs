@@ -24,6 +24,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Peak resident memory in bytes of the process that had most.
     pub peak: u64,
+    /// Peak resident memory in bytes of the program itself, without what it started.
+    pub own: u64,
 }
 
 /// Runs `command` to its end.
@@ -35,14 +37,14 @@ pub fn measure(command: &mut Command) -> io::Result<Usage> {
     let mut child = command.spawn()?;
     let pid = Pid::from_child(&child);
     let ended = AtomicBool::new(false);
-    let (wall, cpu, peak) = std::thread::scope(|scope| {
+    let (wall, cpu, peaks) = std::thread::scope(|scope| {
         let watched = scope.spawn(|| {
             let mut peaks = BTreeMap::new();
             while !ended.load(Ordering::Relaxed) {
                 look(pid.as_raw_nonzero().get(), &mut peaks);
                 std::thread::sleep(LOOK);
             }
-            peaks.into_values().max().unwrap_or_default()
+            peaks
         });
         // It stays, dead, until its child is waited for: so long its times can be read.
         let waited = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
@@ -51,7 +53,9 @@ pub fn measure(command: &mut Command) -> io::Result<Usage> {
         let cpu = waited.map_err(io::Error::from).and_then(|_| cpu(pid.as_raw_nonzero().get()));
         (wall, cpu, watched.join().unwrap_or_default())
     });
-    Ok(Usage { status: child.wait()?, wall, cpu: cpu?, peak })
+    let own = peaks.get(&pid.as_raw_nonzero().get()).copied().unwrap_or_default();
+    let peak = peaks.into_values().max().unwrap_or_default();
+    Ok(Usage { status: child.wait()?, wall, cpu: cpu?, peak, own })
 }
 
 /// Processor time of a process and of its children that have ended.
@@ -95,6 +99,7 @@ mod tests {
         let usage = measure(Command::new("sh").args(["-c", script])).expect("measured");
         assert_eq!(usage.status.code(), Some(3));
         assert!(usage.peak > 60 << 20 && usage.peak < 100 << 20, "dd holds 64 MiB: {usage:?}");
+        assert!(usage.own > 0 && usage.own < 16 << 20, "a shell holds little: {usage:?}");
         assert!(usage.cpu > Duration::ZERO && usage.cpu <= usage.wall * 2, "{usage:?}");
     }
 }

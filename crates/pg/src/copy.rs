@@ -114,7 +114,7 @@ pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite
     let stream = client.copy_out(copy).await.map_err(|error| pg_error("copy rows out", error))?;
     let mut stream = std::pin::pin!(stream);
     let mut counter = RowCounter::default();
-    let mut collected = Vec::with_capacity(COLLECTED + 8 * 1024);
+    let mut collected = Vec::with_capacity(COLLECTED);
     while let Some(row) = stream.next().await {
         let row = row.map_err(|error| pg_error("copy rows out", error))?;
         if &*row == b"\\.\n" {
@@ -122,12 +122,15 @@ pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite
             return Err(Error::damaged("the server sent a row that reads as the end of the rows"));
         }
         counter.add(&row);
-        collected.extend_from_slice(&row);
-        if collected.len() >= COLLECTED {
+        if collected.len() + row.len() > COLLECTED {
             out.write_all(&collected).await?;
             collected.clear();
-            // A wide row must not keep its memory for the rest of the table.
-            collected.shrink_to(COLLECTED + 8 * 1024);
+        }
+        // A wide row is not copied: the next one is on its way already, and two are what may be in memory.
+        if row.len() > COLLECTED {
+            out.write_all(&row).await?;
+        } else {
+            collected.extend_from_slice(&row);
         }
     }
     out.write_all(&collected).await?;

@@ -23,7 +23,7 @@ pub(super) fn fill(server: &Server, size: u64, tables: u32) -> Result<()> {
              ARRAY['t' || n % 13, 'r' || (random() * 100)::int], (random() * 1e5)::numeric(12,2) FROM generate_series(1, {events}) n;\n\
          CREATE INDEX ON events (at);\n\
          CREATE TABLE docs (id int PRIMARY KEY, title text, body text);\n\
-         INSERT INTO docs SELECT n, 'document ' || n, (SELECT string_agg(md5(((random() * 3000)::int + n * 0)::text), ' ') FROM generate_series(1, 248)) \
+         INSERT INTO docs SELECT n, 'document ' || n, (SELECT string_agg(md5(((random() * 3000)::int + (n + m) * 0)::text), ' ') FROM generate_series(1, 248) m) \
              FROM generate_series(1, {docs}) n;\n\
          SELECT count(lo_from_bytea(0, decode(repeat(md5(n::text), 2000 + n * 10), 'hex'))) FROM generate_series(1, 100) n;\n",
         accounts = rows(35, 101),
