@@ -63,13 +63,19 @@ impl Place {
             return Ok(());
         }
         let session = self.beside(config).await?;
-        // What a run that was killed has left under the same name.
-        drop_database(&session.client, &self.work).await?;
         let sql = match record {
             Some(record) => record.create_sql(session.version, &self.work),
             None => format!("CREATE DATABASE {} TEMPLATE template0;\n", ident(&self.work)),
         };
-        let made = session.execute(&sql).await;
+        let mut attempt = 1;
+        let made = loop {
+            // What a run that was killed has left under the same name; its server process may still be making it.
+            drop_database(&session.client, &self.work).await?;
+            match session.client.batch_execute(&sql).await {
+                Err(error) if is_there(&error) && attempt < ATTEMPTS => attempt += 1,
+                made => break made.map_err(|error| pg_error(format!("create the database {}", ident(&self.work)), error)),
+            }
+        };
         session.close().await;
         made.map_err(|error| match error.hint() {
             Some(_) => error,
@@ -119,7 +125,11 @@ impl Place {
     }
 }
 
-/// How often everybody is shut out of a database that is to make way; the server itself waits for 5 seconds each time.
+fn is_there(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_DATABASE].contains(code))
+}
+
+/// How often a name is tried that others are in the way of; the server itself waits for up to 5 seconds each time.
 const ATTEMPTS: u32 = 5;
 
 /// Whether users have made anything in the database; members of extensions and an untouched `public` do not count.
