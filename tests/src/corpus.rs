@@ -1,8 +1,7 @@
 //! SQL files that together hold every kind of object, for servers to be filled with.
 //!
 //! `data/corpus/AREA.sql` is for every version, `data/corpus/AREA.17+.sql` for 17 and later. Each is psql input for an
-//! empty server, makes the databases it fills, and stands alone. Files under `later/` wait for object types that are not
-//! covered yet.
+//! empty server, makes the databases it fills, and stands alone.
 
 use std::path::{Path, PathBuf};
 

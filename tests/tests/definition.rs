@@ -6,9 +6,14 @@ use backup_tests::{Major, Server, judge};
 
 /// Reads the definition of `database`.
 fn definition(server: &Server, database: &str) -> backup_core::Result<backup_pg::Definition> {
+    definition_as(server, "postgres", database)
+}
+
+/// The same as another role.
+fn definition_as(server: &Server, role: &str, database: &str) -> backup_core::Result<backup_pg::Definition> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let url = format!("postgres://postgres@127.0.0.1:{}/{database}", server.port());
+        let url = format!("postgres://{role}@127.0.0.1:{}/{database}", server.port());
         let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("the server answers");
         tokio::spawn(connection);
         backup_pg::definition(&mut client).await
@@ -128,21 +133,51 @@ fn an_operator_whose_negator_does_not_know_it() {
 }
 
 #[test]
-fn what_is_not_covered_is_named() {
+fn subscriptions_are_read_by_those_who_may_and_never_shown() {
+    let sql = "CREATE ROLE nobody_special LOGIN; \
+               CREATE SUBSCRIPTION \"far 'off'\" CONNECTION 'host=nowhere password=hush' PUBLICATION p WITH (connect = false, slot_name = NONE)";
     on_every_version(|server| {
-        let sql = "CREATE EXTENSION postgres_fdw; CREATE SERVER \"far 'off'\" FOREIGN DATA WRAPPER postgres_fdw; \
-                   CREATE USER MAPPING FOR postgres SERVER \"far 'off'\" OPTIONS (password 'hush'); \
-                   CREATE PUBLICATION everything FOR ALL TABLES; \
-                   CREATE SUBSCRIPTION sub CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)";
+        server.psql("postgres", sql);
+        let text = definition(server, "postgres").expect("a definition").post;
+        assert!(text.contains("CONNECTION 'host=nowhere password=hush'"), "{text}");
+        let error = definition_as(server, "nobody_special", "postgres").expect_err("no right to read it");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("the subscription \"far 'off'\"") && text.contains("superuser"), "{text}");
+        assert!(!text.contains("hush"), "{text}");
+        // Of another database it is no matter.
+        server.psql("postgres", "CREATE DATABASE other");
+        definition_as(server, "nobody_special", "other").expect("a definition");
+    });
+}
+
+#[test]
+fn user_mappings_are_read_by_those_who_may() {
+    let sql = "CREATE ROLE nobody_special LOGIN; CREATE ROLE \"it's\"; CREATE EXTENSION postgres_fdw; \
+               CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw; \
+               CREATE USER MAPPING FOR \"it's\" SERVER far OPTIONS (password 'hush')";
+    on_every_version(|server| {
+        server.psql("postgres", sql);
+        let text = definition(server, "postgres").expect("a definition").pre;
+        assert!(text.contains("OPTIONS (password 'hush')"), "{text}");
+        let error = definition_as(server, "nobody_special", "postgres").expect_err("no right to read it");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("the user mapping of \"it's\" on far") && !text.contains("hush"), "{text}");
+    });
+}
+
+#[test]
+fn what_no_reader_knows_is_named() {
+    on_every_version(|server| {
+        // As a later version could have it: relations of a kind that is none of today's.
+        server.psql("postgres", "CREATE TABLE \"odd one\" (id int); CREATE TABLE other (id int)");
+        definition(server, "postgres").expect("a definition");
+        let sql = "SET allow_system_table_mods = on; UPDATE pg_class SET relkind = 'x' WHERE relname IN ('odd one', 'other')";
         server.psql("postgres", sql);
         let error = definition(server, "postgres").expect_err("what is not covered");
         let text = format!("{error} {error:?}");
-        for named in ["foreign server far 'off'", "publication everything", "subscription sub", "--source pg_dump"] {
+        for named in ["\"odd one\", ", "other", "--source pg_dumpall"] {
             assert!(text.contains(named), "{named} in {text}");
         }
-        assert!(!text.contains("postgres_fdw") && !text.contains("hush"), "{text}");
-        // Of another database it is no matter.
-        server.psql("postgres", "CREATE DATABASE other");
-        definition(server, "other").expect("a definition");
+        assert!(!text.contains("type"), "named with their tables: {text}");
     });
 }

@@ -38,7 +38,20 @@ const COUNTED: &[(&str, &str, &str)] = &[
     ("collations", "pg_collation", "c.oid >= 16384"),
     ("statistics objects", "pg_statistic_ext", "true"),
     ("event triggers", "pg_event_trigger", "true"),
+    ("foreign-data wrappers", "pg_foreign_data_wrapper", "true"),
+    ("foreign servers", "pg_foreign_server", "true"),
+    ("publications", "pg_publication", "true"),
+    ("tables in publications", "pg_publication_rel", "true"),
     ("large objects", "pg_largeobject_metadata", "true"),
+];
+
+/// What is for some to read in parts only: the name of the count, and the rows.
+const COUNTED_APART: &[(&str, &str)] = &[
+    ("user mappings", "pg_user_mappings"),
+    (
+        "subscriptions",
+        "pg_subscription c JOIN pg_catalog.pg_database d ON d.oid = c.subdbid AND d.datname = pg_catalog.current_database()",
+    ),
 ];
 
 /// Counts, in the transaction that `client` has open.
@@ -50,8 +63,10 @@ pub(crate) async fn read(client: &Client) -> Result<BTreeMap<String, u64>> {
              AND d.objid = c.oid AND d.deptype = 'e'))"
         )
     });
-    let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(", "));
+    let apart = COUNTED_APART.iter().map(|(_, rows)| format!("(SELECT pg_catalog.count(*) FROM pg_catalog.{rows})"));
+    let sql = format!("SELECT {}", counts.chain(apart).collect::<Vec<_>>().join(", "));
     let row = client.query_one(&sql, &[]).await.map_err(|error| crate::pg_error("count the objects of the database", error))?;
     let count = |at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or_default();
-    Ok(COUNTED.iter().enumerate().map(|(at, (name, ..))| ((*name).to_owned(), count(at))).collect())
+    let names = COUNTED.iter().map(|(name, ..)| name).chain(COUNTED_APART.iter().map(|(name, _)| name));
+    Ok(names.enumerate().map(|(at, name)| ((*name).to_owned(), count(at))).collect())
 }

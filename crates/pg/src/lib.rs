@@ -1,6 +1,5 @@
 //! PostgreSQL dumped and restored over the wire: no client programs, any cluster, proof of every restore.
 
-#[expect(dead_code, reason = "the readers of catalogs use it one after the other")]
 mod acl;
 mod catalog;
 mod check_sql;

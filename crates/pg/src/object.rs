@@ -46,6 +46,8 @@ pub mod class {
     pub const PG_TS_CONFIG: u32 = 3602;
     pub const PG_TS_TEMPLATE: u32 = 3764;
     pub const PG_PUBLICATION: u32 = 6104;
+    pub const PG_PUBLICATION_REL: u32 = 6106;
+    pub const PG_PUBLICATION_NAMESPACE: u32 = 6237;
     pub const PG_SUBSCRIPTION: u32 = 6100;
 }
 

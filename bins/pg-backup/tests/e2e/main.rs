@@ -4,6 +4,7 @@
 mod bad_input;
 mod options;
 mod program;
+mod replication;
 mod roundtrip;
 mod shop;
 mod signals;

@@ -1,4 +1,4 @@
-//! Storage parameters and tablespaces, as the clauses that set them.
+//! Storage parameters, options of foreign things, and tablespaces, as the clauses that set them.
 
 use backup_core::{Error, Result};
 
@@ -11,6 +11,14 @@ pub(super) fn parameters<'a>(options: impl IntoIterator<Item = &'a String>, pref
         None => format!("{prefix}{}", ident(option)),
     };
     options.into_iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The expression for what stands between the parentheses of `OPTIONS`, of a column that holds such options; null if none.
+pub(super) fn server_options(column: &str) -> String {
+    format!(
+        "(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(option_name) || ' ' || pg_catalog.quote_literal(option_value), ', ') \
+         FROM pg_catalog.pg_options_to_table({column}))"
+    )
 }
 
 /// `definition` with `clause` before its end, which is `predicate` (with its `WHERE`) and then `tail`.

@@ -61,9 +61,11 @@ impl<'a> Reader<'a> {
             apart: HashMap::new(),
         };
         // Not the others: their names can be of another encoding, which cannot be read from here.
-        let sql = "SELECT oid, rolname::text FROM pg_catalog.pg_roles WHERE oid < 16384 OR oid IN (SELECT refobjid \
-                   FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND dbid = (\
-                   SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
+        let sql = "WITH here AS (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
+                   SELECT oid, rolname::text FROM pg_catalog.pg_roles WHERE oid < 16384 OR oid IN (SELECT refobjid \
+                   FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
+                   AND dbid = (SELECT oid FROM here) UNION ALL SELECT subowner FROM pg_catalog.pg_subscription \
+                   WHERE subdbid = (SELECT oid FROM here))";
         for row in reader.rows("roles", sql, &[]).await? {
             reader.roles.insert(row.get(0), row.get(1));
         }
@@ -84,7 +86,9 @@ impl<'a> Reader<'a> {
         for row in reader.rows("comments", sql, &[]).await? {
             reader.comments.insert((row.get(0), row.get(1), row.get(2)), row.get(3));
         }
-        let sql = "SELECT classoid, objoid, objsubid, provider, label FROM pg_catalog.pg_seclabel ORDER BY provider";
+        let sql = "SELECT classoid, objoid, objsubid, provider, label FROM pg_catalog.pg_seclabel \
+                   UNION ALL SELECT classoid, objoid, 0, provider, label FROM pg_catalog.pg_shseclabel \
+                   WHERE classoid = 'pg_catalog.pg_subscription'::pg_catalog.regclass ORDER BY provider";
         for row in reader.rows("security labels", sql, &[]).await? {
             let at = (row.get(0), row.get(1), row.get(2));
             reader.labels.entry(at).or_default().push((row.get(3), row.get(4)));
@@ -136,6 +140,11 @@ impl<'a> Reader<'a> {
     /// Whether objects in the schema are dumped: all but the system's own.
     pub(crate) fn is_dumped_schema(&self, schema: u32) -> bool {
         self.schemas.get(&schema).is_some_and(|name| !name.starts_with("pg_") && name != "information_schema")
+    }
+
+    /// Whether something that was added creates the row at `address`.
+    pub(crate) fn knows(&self, address: Address) -> bool {
+        self.owners.contains_key(&address)
     }
 
     /// The bare name of a schema.

@@ -1,57 +1,136 @@
-//! Objects of types that have no reader yet: an error that names them, never a quiet omission.
+//! Whether every object of the database has been read: an error that names those that have not, never a quiet omission.
+//!
+//! This needs no list of what is covered: whatever the catalogs hold is to be known to a reader.
+
+use std::collections::HashSet;
 
 use backup_core::{Error, Result};
 
-use super::Reader;
+use super::{Reader, Row};
+use crate::object::{Address, class};
 
-/// What has no reader: what it is called, the catalog of its rows `x`, the catalog and OID that
-/// its membership in an extension is recorded under, and its name. A type that gets a reader loses its line here.
-const UNCOVERED: &[(&str, &str, (&str, &str), &str)] = &[
-    ("foreign server", "pg_foreign_server x", ("pg_foreign_server", "x.oid"), "x.srvname"),
-    ("foreign-data wrapper", "pg_foreign_data_wrapper x", ("pg_foreign_data_wrapper", "x.oid"), "x.fdwname"),
-    ("publication", "pg_publication x", ("pg_publication", "x.oid"), "x.pubname"),
-    ("user mapping", "pg_user_mappings x", ("pg_user_mapping", "x.umid"), "x.usename::text || ' on ' || x.srvname"),
+/// The catalogs of objects `x`: the column with their schema, if they have one, and which of their rows are asked for.
+const CATALOGS: &[(&str, &str, &str)] = &[
+    (
+        "pg_class",
+        "relnamespace",
+        // An index that was never finished is left out.
+        "x.relkind <> 't' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
+         WHERE i.indexrelid = x.oid AND NOT (i.indisready AND (i.indisvalid OR c.relkind = 'p')))",
+    ),
+    ("pg_proc", "pronamespace", "true"),
+    ("pg_type", "typnamespace", "true"),
+    // Not those that are only named as another's commutator or negator: they come with it.
+    ("pg_operator", "oprnamespace", "x.oprcode <> 0"),
+    ("pg_opclass", "opcnamespace", "true"),
+    ("pg_opfamily", "opfnamespace", "true"),
+    ("pg_collation", "collnamespace", "true"),
+    ("pg_conversion", "connamespace", "true"),
+    ("pg_statistic_ext", "stxnamespace", "true"),
+    ("pg_ts_config", "cfgnamespace", "true"),
+    ("pg_ts_dict", "dictnamespace", "true"),
+    ("pg_ts_parser", "prsnamespace", "true"),
+    ("pg_ts_template", "tmplnamespace", "true"),
+    // Part of a parent's: it comes with that.
+    ("pg_constraint", "connamespace", "x.conparentid = 0"),
+    ("pg_trigger", "", "NOT x.tgisinternal"),
+    ("pg_rewrite", "", "true"),
+    ("pg_policy", "", "true"),
+    ("pg_attrdef", "", "true"),
+    ("pg_namespace", "oid", "true"),
+    ("pg_language", "", "true"),
+    ("pg_cast", "", "true"),
+    ("pg_transform", "", "true"),
+    ("pg_am", "", "true"),
+    ("pg_extension", "", "true"),
+    ("pg_event_trigger", "", "true"),
+    ("pg_default_acl", "", "true"),
+    ("pg_foreign_data_wrapper", "", "true"),
+    ("pg_foreign_server", "", "true"),
+    ("pg_publication", "", "true"),
+    ("pg_publication_rel", "", "true"),
 ];
-
-/// Subscriptions are shared among databases, and their OIDs are not for everyone to read.
-const SUBSCRIPTIONS: &str = "SELECT 'subscription', x.subname::text FROM pg_catalog.pg_subscription x \
-                             JOIN pg_catalog.pg_database d ON d.oid = x.subdbid AND d.datname = pg_catalog.current_database()";
 
 /// How many objects an error names.
 const NAMED: usize = 5;
 
-/// Fails if the database holds something that has no reader.
+/// Fails if the database holds something that no reader knows.
 pub(super) async fn check(reader: &Reader<'_>) -> Result<()> {
-    let mut queries: Vec<String> = UNCOVERED.iter().map(query).collect();
-    queries.push(SUBSCRIPTIONS.to_owned());
-    let sql = format!("{} ORDER BY 1, 2", queries.join(" UNION ALL "));
-    let rows = reader.rows("objects of other types", &sql, &[]).await?;
-    let found: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    refusal(&found).map_or(Ok(()), Err)
+    let queries: Vec<String> = CATALOGS.iter().map(query).collect();
+    let rows = reader.rows("objects", &queries.join(" UNION ALL "), &[]).await?;
+    let all = rows.iter().map(|row| address(row, 0));
+    let mut missing: HashSet<Address> =
+        all.filter(|one| !reader.knows(*one) && !reader.is_member(one.class, one.oid)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    excuse(reader, &mut missing).await?;
+    let mut missing: Vec<Address> = missing.into_iter().collect();
+    missing.sort_unstable();
+    let (classes, oids) = columns(missing.iter().take(NAMED));
+    let sql = "SELECT pg_catalog.pg_describe_object(x.class, x.oid, 0) \
+               FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.oid[])) x (class, oid)";
+    let named = reader.rows("names of objects", sql, &[&classes, &oids]).await?;
+    let named: Vec<String> = named.iter().filter_map(|row| row.get(0)).collect();
+    refusal(&named, missing.len()).map_or(Ok(()), Err)
 }
 
-/// The rows of one line of [`UNCOVERED`]: those that users made, except what the server made along (the cast of a range to its
-/// multirange) and what is in the system's schemas anyway.
-fn query((what, from, (class, oid), name): &(&str, &str, (&str, &str), &str)) -> String {
+/// The rows of one line of [`CATALOGS`] that users made, but for what is in the system's schemas.
+fn query((catalog, schema, condition): &(&str, &str, &str)) -> String {
+    let within = if schema.is_empty() {
+        String::new()
+    } else {
+        format!(
+            " AND x.{schema} NOT IN (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname ~ '^pg_' \
+             OR n.nspname = 'information_schema')"
+        )
+    };
     format!(
-        "SELECT '{what}', ({name})::text FROM pg_catalog.{from} WHERE {oid} >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
-         WHERE d.classid = 'pg_catalog.{class}'::pg_catalog.regclass AND d.objid = {oid} AND (d.deptype = 'e' \
-         OR d.deptype = 'i' AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass)) \
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{class}'::pg_catalog.regclass AND d.objid = {oid} \
-         AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid IN (SELECT n.oid \
-         FROM pg_catalog.pg_namespace n WHERE n.nspname ~ '^pg_'))"
+        "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::pg_catalog.oid, x.oid FROM pg_catalog.{catalog} x \
+         WHERE x.oid >= 16384 AND {condition}{within}"
     )
 }
 
-/// The error that names what was found, if anything was.
-fn refusal(found: &[(String, String)]) -> Option<Error> {
-    if found.is_empty() {
+/// Leaves out of `missing` what goes with something: with what is not dumped itself (a member of an extension, a temporary table),
+/// or, where it is made along, with whatever makes it (the row type of a table).
+async fn excuse(reader: &Reader<'_>, missing: &mut HashSet<Address>) -> Result<()> {
+    let (classes, oids) = columns(missing.iter());
+    let sql = "SELECT d.classid, d.objid, d.refclassid, d.refobjid, d.deptype IN ('i', 'P', 'S') FROM pg_catalog.pg_depend d \
+               JOIN ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.oid[])) x (class, oid) \
+               ON d.classid = x.class AND d.objid = x.oid WHERE d.deptype IN ('a', 'i', 'P', 'S')";
+    let rows = reader.rows("dependencies", sql, &[&classes, &oids]).await?;
+    let made_along = [class::PG_TYPE, class::PG_PROC, class::PG_TRIGGER, class::PG_CONSTRAINT];
+    loop {
+        let before = missing.len();
+        for row in &rows {
+            let (from, to) = (address(row, 0), address(row, 2));
+            let is_dumped = reader.knows(to) || missing.contains(&to);
+            if !is_dumped || row.get(4) && made_along.contains(&from.class) {
+                missing.remove(&from);
+            }
+        }
+        if missing.len() == before {
+            return Ok(());
+        }
+    }
+}
+
+fn address(row: &Row, at: usize) -> Address {
+    Address { class: row.get(at), oid: row.get(at + 1) }
+}
+
+fn columns<'a>(addresses: impl Iterator<Item = &'a Address>) -> (Vec<u32>, Vec<u32>) {
+    addresses.map(|address| (address.class, address.oid)).unzip()
+}
+
+/// The error that names what was found, if anything was; `count` is how many there are.
+fn refusal(named: &[String], count: usize) -> Option<Error> {
+    if count == 0 {
         return None;
     }
-    let named: Vec<String> = found.iter().take(NAMED).map(|(what, name)| format!("{what} {name}")).collect();
-    let more = if found.len() > NAMED { format!(" and {} more", found.len() - NAMED) } else { String::new() };
-    let text = format!("the database holds what cannot be backed up natively yet: {}{more}", named.join(", "));
-    Some(Error::failed(text).with_hint("take it with the external source: --source pg_dump"))
+    let more = if count > named.len() { format!(" and {} more", count - named.len()) } else { String::new() };
+    let text = format!("the database holds what cannot be backed up natively: {}{more}", named.join(", "));
+    Some(Error::failed(text).with_hint("take it with the external source: --source pg_dumpall"))
 }
 
 #[cfg(test)]
@@ -60,10 +139,10 @@ mod tests {
 
     #[test]
     fn the_first_few_are_named_and_the_rest_counted() {
-        assert!(refusal(&[]).is_none());
-        let found: Vec<_> = (1..=7).map(|number| ("cast".to_owned(), format!("c{number}"))).collect();
-        let text = refusal(&found).expect("an error").to_string();
-        assert!(text.contains("cast c1, ") && text.contains("cast c5 and 2 more") && !text.contains("c6"), "{text}");
-        assert!(refusal(&found[..5]).expect("an error").to_string().ends_with("cast c5"));
+        assert!(refusal(&[], 0).is_none());
+        let named: Vec<_> = (1..=5).map(|number| format!("cast c{number}")).collect();
+        let text = refusal(&named, 7).expect("an error").to_string();
+        assert!(text.contains("cast c1, ") && text.contains("cast c5 and 2 more"), "{text}");
+        assert!(refusal(&named, 5).expect("an error").to_string().ends_with("cast c5"));
     }
 }

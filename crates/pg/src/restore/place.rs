@@ -70,7 +70,7 @@ impl Place {
         let mut attempt = 1;
         let made = loop {
             // What a run that was killed has left under the same name; its server process may still be making it.
-            drop_database(&session.client, &self.work).await?;
+            drop_database(config, &session.client, &self.work).await?;
             match session.client.batch_execute(&sql).await {
                 Err(error) if is_there(&error) && attempt < ATTEMPTS => attempt += 1,
                 made => break made.map_err(|error| pg_error(format!("create the database {}", ident(&self.work)), error)),
@@ -88,7 +88,7 @@ impl Place {
         if self.found == Found::Empty {
             return Ok(());
         }
-        drop_database(&self.beside(config).await?.client, &self.work).await
+        drop_database(config, &self.beside(config).await?.client, &self.work).await
     }
 
     /// Gives it its name; what had the name before goes, once it has made way.
@@ -97,19 +97,19 @@ impl Place {
             return Ok(());
         }
         let session = self.beside(config).await?;
-        let swapped = self.swap(&session.client, id).await;
+        let swapped = self.swap(config, &session.client, id).await;
         session.close().await;
         swapped
     }
 
-    async fn swap(&self, client: &Client, id: BackupId) -> Result<()> {
+    async fn swap(&self, config: &Config, client: &Client, id: BackupId) -> Result<()> {
         let rename = |from: &str, to: &str| format!("ALTER DATABASE {} RENAME TO {};\n", ident(from), ident(to));
         let doing = |error| pg_error(format!("rename the database {} to {}", ident(&self.work), ident(&self.name)), error);
         if self.found != Found::Full {
             return client.batch_execute(&rename(&self.work, &self.name)).await.map_err(doing);
         }
         let old = temporary(&self.name, &format!("before_{id}"));
-        drop_database(client, &old).await?;
+        drop_database(config, client, &old).await?;
         // Both in one transaction: under the name there is always the one or the other, and whoever is let in.
         let both = format!("{}{}", rename(&self.name, &old), rename(&self.work, &self.name));
         for attempt in 1.. {
@@ -121,7 +121,7 @@ impl Place {
                 Err(error) => return Err(doing(error)),
             }
         }
-        drop_database(client, &old).await
+        drop_database(config, client, &old).await
     }
 }
 
@@ -142,7 +142,8 @@ async fn contents(session: &Session) -> Result<Found> {
         )
     };
     let sql = format!(
-        "SELECT {} OR {} OR {} OR {} OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)",
+        "SELECT {} OR {} OR {} OR {} OR {} OR {} OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata) OR EXISTS (SELECT FROM \
+         pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database())",
         made(
             "pg_class",
             "c.relkind <> 't' AND c.relnamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname ~ '^pg_t')"
@@ -150,6 +151,8 @@ async fn contents(session: &Session) -> Result<Found> {
         made("pg_proc", "true"),
         made("pg_type", "c.typtype IN ('e', 'd', 'r')"),
         made("pg_namespace", "c.nspname !~ '^pg_' AND c.nspname <> 'public'"),
+        made("pg_foreign_data_wrapper", "true"),
+        made("pg_publication", "true"),
     );
     let row = session.client.query_one(&sql, &[]).await.map_err(|error| pg_error("look into the database", error))?;
     Ok(if row.get(0) { Found::Full } else { Found::Empty })
@@ -171,15 +174,43 @@ async fn end_sessions(client: &Client, name: &str) -> Result<()> {
 }
 
 /// Drops a database of ours if it is there.
-async fn drop_database(client: &Client, name: &str) -> Result<()> {
+async fn drop_database(config: &Config, client: &Client, name: &str) -> Result<()> {
     if !exists(client, name).await? {
         return Ok(());
     }
+    drop_subscriptions(config, client, name).await?;
     let doing = |error| pg_error(format!("drop the database {}", ident(name)), error);
     let shut = format!("ALTER DATABASE {0} IS_TEMPLATE false; ALTER DATABASE {0} ALLOW_CONNECTIONS false", ident(name));
     client.batch_execute(&shut).await.map_err(doing)?;
     end_sessions(client, name).await?;
     client.batch_execute(&format!("DROP DATABASE {}", ident(name))).await.map_err(doing)
+}
+
+/// Drops the subscriptions of a database, with which it cannot be dropped. Their slots at the publishers stay: whoever takes the
+/// database's place goes on with them.
+async fn drop_subscriptions(config: &Config, client: &Client, name: &str) -> Result<()> {
+    let doing = |error| pg_error(format!("drop the subscriptions of the database {}", ident(name)), error);
+    let sql = "SELECT s.subname::text FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
+               WHERE d.datname = $1";
+    let rows = client.query(sql, &[&name]).await.map_err(doing)?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    client.batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", ident(name))).await.map_err(doing)?;
+    let session = connect(&config.with_database(name), Purpose::Restore).await?;
+    for row in rows {
+        let subscription = ident(row.get(0));
+        // One by one: a subscription with a slot cannot be dropped in a transaction.
+        for what in [
+            format!("ALTER SUBSCRIPTION {subscription} DISABLE"),
+            format!("ALTER SUBSCRIPTION {subscription} SET (slot_name = NONE)"),
+            format!("DROP SUBSCRIPTION {subscription}"),
+        ] {
+            session.client.batch_execute(&what).await.map_err(doing)?;
+        }
+    }
+    session.close().await;
+    Ok(())
 }
 
 /// `name` with `suffix`, within the 63 bytes that a name may have.

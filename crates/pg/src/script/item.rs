@@ -111,11 +111,25 @@ impl Statement {
         let line = self.sql().split(|&byte| byte == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);
         let mut shown = String::new();
-        for (piece, text) in line.split('\'').enumerate() {
-            if piece > 0 {
-                shown.push('\'');
+        // A quote within a quoted name begins no string.
+        let (mut in_name, mut in_string, mut escapes) = (false, false, false);
+        let mut characters = line.chars();
+        while let Some(one) = characters.next() {
+            match one {
+                '\'' if !in_name => {
+                    in_string = !in_string;
+                    if in_string {
+                        escapes = shown.ends_with(['e', 'E']) || escapes && shown.ends_with('\'');
+                    }
+                    shown.push_str(if in_string { "'…" } else { "'" });
+                }
+                '\\' if in_string && escapes => drop(characters.next()),
+                _ if in_string => {}
+                _ => {
+                    in_name ^= one == '"';
+                    shown.push(one);
+                }
             }
-            shown.push_str(if piece % 2 == 1 { "…" } else { text });
         }
         let shown = shown.split('$').next().unwrap_or_default().trim_end();
         match shown.char_indices().nth(SHOWN) {

@@ -322,6 +322,20 @@ async fn a_statement_tells_where_it_stands_and_what_it_is() {
 }
 
 #[tokio::test]
+async fn strings_are_not_shown_whatever_stands_before_them() {
+    for sql in [
+        r#"ALTER SERVER "it's" OPTIONS (SET password 'secret', b 'secret');"#,
+        r"ALTER SERVER s OPTIONS (SET password E'a''b\' secret', b 'secret');",
+        r"ALTER SERVER s OPTIONS (SET a '\', b 'secret', c '\');",
+    ] {
+        let mut scanner = Scanner::new(sql.as_bytes());
+        let Some(Item::Statement(statement)) = scanner.next().await.unwrap() else { panic!("a statement") };
+        let shown = statement.shown();
+        assert!(shown.starts_with("ALTER SERVER") && !shown.contains("secret"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_statement_without_end_is_not_collected_for_ever() {
     let mut scanner = Scanner::new(tokio::io::repeat(b'a')).with_longest(1 << 20);
     assert_eq!(scanner.next().await.unwrap_err().kind(), Kind::Failed);

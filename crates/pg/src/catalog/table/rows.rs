@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use backup_core::{Error, Result};
 
 use crate::catalog::Reader;
+use crate::catalog::options::server_options;
 use crate::quote::qualified;
 use crate::version::Version;
 
@@ -142,22 +143,24 @@ pub(super) async fn tables(reader: &Reader<'_>) -> Result<HashMap<u32, Table>> {
 }
 
 async fn relations(reader: &Reader<'_>) -> Result<HashMap<u32, Table>> {
-    let sql = "SELECT c.oid, c.relnamespace, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relowner, \
+    let sql = format!(
+        "SELECT c.oid, c.relnamespace, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relowner, \
                c.reltype, t.typarray, c.relpages, c.relreplident::text, \
                CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END, a.amname::text, s.spcname::text, \
                c.reloptions, o.reloptions, CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END, \
                CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END, c.relacl::text, v.srvname::text, \
-               (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(option_name) || ' ' || pg_catalog.quote_literal(option_value), ', ') \
-                FROM pg_catalog.pg_options_to_table(f.ftoptions)) \
+               {} \
                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                LEFT JOIN pg_catalog.pg_type t ON t.oid = c.reltype LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam \
                LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = c.reltablespace \
                LEFT JOIN pg_catalog.pg_class o ON o.oid = c.reltoastrelid \
                LEFT JOIN pg_catalog.pg_foreign_table f ON f.ftrelid = c.oid \
                LEFT JOIN pg_catalog.pg_foreign_server v ON v.oid = f.ftserver \
-               WHERE c.relkind IN ('r', 'p', 'f') AND c.oid >= 16384 AND c.relpersistence <> 't'";
+               WHERE c.relkind IN ('r', 'p', 'f') AND c.oid >= 16384 AND c.relpersistence <> 't'",
+        server_options("f.ftoptions")
+    );
     let mut tables = HashMap::new();
-    for row in reader.rows("tables", sql, &[]).await? {
+    for row in reader.rows("tables", &sql, &[]).await? {
         let oid: u32 = row.get(0);
         let table = Table {
             oid,
@@ -200,13 +203,13 @@ fn since(version: Version) -> [&'static str; 4] {
 
 async fn columns(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> Result<()> {
     let [compression, statistics, _, _] = since(reader.version);
+    let options = server_options("a.attfdwoptions");
     let sql = format!(
         "SELECT a.attrelid, a.attnum, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
          CASE WHEN a.attcollation <> t.typcollation AND a.attcollation <> 0 THEN l.nspname::text END, o.collname::text, \
          a.attnotnull, a.attgenerated::text, d.oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid), \
          a.attislocal, a.attstorage::text, t.typstorage::text, {compression}, {statistics}, a.attoptions, \
-         (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(option_name) || ' ' || pg_catalog.quote_literal(option_value), ', ') \
-          FROM pg_catalog.pg_options_to_table(a.attfdwoptions)), a.attacl::text, \
+         {options}, a.attacl::text, \
          a.atttypmod < 0 AND a.attstorage <> 'p' AND t.typstorage <> 'p' \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation \

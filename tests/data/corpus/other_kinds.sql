@@ -1,6 +1,6 @@
--- Kinds of objects that are not covered yet.
-CREATE DATABASE later;
-\connect later
+-- Kinds of objects that few databases have, one beside the other.
+CREATE DATABASE other_kinds;
+\connect other_kinds
 CREATE FUNCTION on_event() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
 CREATE EVENT TRIGGER et ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'DROP TABLE') EXECUTE FUNCTION on_event();
 CREATE FUNCTION less(int, int) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'int4lt';
@@ -20,22 +20,12 @@ CREATE TEXT SEARCH CONFIGURATION my_config (COPY = simple);
 ALTER TEXT SEARCH CONFIGURATION my_config ALTER MAPPING FOR word WITH my_dict;
 CREATE TEXT SEARCH PARSER my_parser (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype);
 CREATE TEXT SEARCH TEMPLATE my_template (INIT = dsimple_init, LEXIZE = dsimple_lexize);
-CREATE EXTENSION postgres_fdw;
-CREATE SERVER remote FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'nowhere', dbname 'x');
-CREATE USER MAPPING FOR postgres SERVER remote OPTIONS (user 'u', password 'secret');
-CREATE FOREIGN TABLE foreign_table (id int OPTIONS (column_name 'i'), v text) SERVER remote OPTIONS (table_name 't');
-CREATE FOREIGN DATA WRAPPER dummy;
 CREATE TABLE t (id int PRIMARY KEY, a int, b int);
 CREATE STATISTICS st (ndistinct, dependencies, mcv) ON a, b FROM t;
 CREATE STATISTICS st_expression ON (a + b) FROM t;
-CREATE PUBLICATION pub FOR TABLE t (id, a) WHERE (a > 5) WITH (publish = 'insert, update');
-CREATE PUBLICATION pub_schema FOR TABLES IN SCHEMA public;
-CREATE PUBLICATION pub_all FOR ALL TABLES;
-CREATE SUBSCRIPTION sub CONNECTION 'host=nowhere' PUBLICATION pub WITH (connect = false, slot_name = NONE);
 CREATE ACCESS METHOD my_heap TYPE TABLE HANDLER heap_tableam_handler;
 CREATE TABLE in_my_heap (id int) USING my_heap;
-CREATE LANGUAGE my_language HANDLER plpgsql_call_handler VALIDATOR plpgsql_validator;
 CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal));
-CREATE ROLE later_role;
-GRANT SET ON PARAMETER work_mem TO later_role;
-GRANT ALTER SYSTEM ON PARAMETER log_min_messages TO later_role WITH GRANT OPTION;
+CREATE ROLE other_role;
+GRANT SET ON PARAMETER work_mem TO other_role;
+GRANT ALTER SYSTEM ON PARAMETER log_min_messages TO other_role WITH GRANT OPTION;
