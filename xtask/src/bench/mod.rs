@@ -28,9 +28,9 @@ pub(crate) struct Options {
     /// How many tables of 20 rows there are among it
     #[arg(long, default_value_t = 3000)]
     tables: u32,
-    /// Only rows whose name has this in it
+    /// Only rows that have a tool whose name has this in it; may be given several times. The peer against itself is always there
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// Where every single measurement goes
     #[arg(long)]
     json: Option<PathBuf>,
@@ -71,8 +71,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let work = tempfile::Builder::new().prefix("pg-").tempdir_in(&options.work)?;
     let work_path = std::fs::canonicalize(work.path())?;
     let tools = Tools { program, source: &source, target: &target, work: work_path };
-    let wanted =
-        |ours: Tool, peer: Tool| options.only.as_ref().is_none_or(|only| format!("{ours:?} {peer:?}").contains(only.as_str()));
+    let wanted = |ours: Tool, peer: Tool| {
+        let name = format!("{ours:?} {peer:?}");
+        ours == peer || options.only.is_empty() || options.only.iter().any(|only| name.contains(only.as_str()))
+    };
     let rows: Vec<_> = ROWS.into_iter().filter(|(ours, peer, _)| wanted(*ours, *peer)).collect();
 
     // Warms up what is read, and is what says that a figure counts at all.
