@@ -46,12 +46,12 @@ impl Prove {
         let cx = &face.cx;
         let repo = face.repository(Seal::default(), self.unseal.unseal()?)?;
         let id = which(&repo, job, &self.wanted.which).await?;
-        let stored = repo.open(job, id).await?;
         let (scratch, at) = match &self.scratch {
             Some(conninfo) => (None, config(cx, conninfo)?),
             None => {
                 cx.tell(Event::Stage { what: "start a scratch server" });
-                let shape = shape(&*stored)?;
+                // Not kept: a manifest can be large, and the proof reads it for itself.
+                let shape = shape(&*repo.open(job, id).await?)?;
                 let start = Scratch::start(self.pg_bin.as_deref(), self.scratch_dir.as_deref(), &shape);
                 let scratch = cx.unless_cancelled(start).await?;
                 for note in scratch.notes() {

@@ -18,7 +18,7 @@ use crate::{counts, large_objects};
 
 /// Compares what `target` would restore with what is there.
 pub(crate) async fn compare(cx: &Context, target: &Restore, backup: &dyn Stored) -> Result<Checked> {
-    let layout = Layout::read(backup)?;
+    let layout = Layout::read(backup, !target.options.tables.is_empty())?;
     let databases = layout.select(&target.options.only)?;
     let tables: usize = databases.iter().map(|parts| parts.rows().len()).sum();
     cx.tell(Event::Begun { what: "compare", parts: tables, bytes: None });

@@ -175,7 +175,7 @@ impl PartFacts {
 
     /// As they come out of a manifest, which is not trusted.
     pub fn from_facts(part: &Name, facts: &Facts) -> Result<Self> {
-        serde_json::from_value(serde_json::Value::Object(facts.clone()))
+        Self::deserialize(facts)
             .doing(|| format!("read what the manifest says of {part}"))
             .map_err(|error| error.with_kind(backup_core::Kind::Damaged))
     }

@@ -177,11 +177,11 @@ fn damage_in_any_file_is_found_and_nothing_is_restored_from_it() {
 fn forge(backup: &Path, change: impl FnOnce(String) -> String) {
     let path = backup.join("manifest.json");
     let text = fs::read_to_string(&path).expect("the manifest");
-    let at = text.rfind("\n,\"manifest_sha256\"").expect("its digest");
+    let at = text.rfind("\n,\"own_sha256\"").expect("its digest");
     let changed = change(text[..at].to_owned());
     assert_ne!(changed, text[..at], "nothing was changed");
     let digest = Sha256::of(changed.as_bytes());
-    fs::write(&path, format!("{changed}\n,\"manifest_sha256\": \"{digest}\"\n}}\n")).expect("written");
+    fs::write(&path, format!("{changed}\n,\"own_sha256\": \"{digest}\"\n}}\n")).expect("written");
 }
 
 #[test]

@@ -38,8 +38,8 @@ pub(crate) struct Loaded {
 }
 
 impl Layout {
-    /// Reads what the manifest of `backup` says.
-    pub(crate) fn read(backup: &dyn Stored) -> Result<Self> {
+    /// Reads what the manifest of `backup` says; which objects there are only if `objects` are asked for, since they are many.
+    pub(crate) fn read(backup: &dyn Stored, objects: bool) -> Result<Self> {
         let manifest = backup.manifest();
         if manifest.origin.kind != "postgresql" {
             let kind = &manifest.origin.kind;
@@ -48,7 +48,10 @@ impl Layout {
         let mut layout = Self { roles: None, last: None, tablespaces: Vec::new(), databases: Vec::new() };
         let mut places: BTreeMap<String, usize> = BTreeMap::new();
         for part in &manifest.parts {
-            let facts = PartFacts::from_facts(&part.name, &part.facts)?;
+            let mut facts = PartFacts::from_facts(&part.name, &part.facts)?;
+            if !objects {
+                facts.objects = Vec::new();
+            }
             let loaded = Loaded { name: part.name.clone(), size: part.size, facts };
             match (loaded.facts.stage, loaded.facts.database.clone()) {
                 (Stage::Roles, _) => layout.roles = Some(loaded.name),

@@ -63,7 +63,7 @@ impl Target for Restore {
             return Err(Error::usage("another name, or single tables, can be asked for with exactly one database")
                 .with_hint("name the database with --database"));
         }
-        let layout = Layout::read(backup)?;
+        let layout = Layout::read(backup, !options.tables.is_empty())?;
         let databases = layout.select(&options.only)?;
         let id = backup.manifest().id;
         let mut places = Vec::new();
