@@ -5,11 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use backup_core::Sha256;
 use backup_tests::{Major, Server, Setup, judge};
 
 use crate::program::{Ran, Sink, until};
-use crate::shop;
+use crate::{forge, shop};
 
 /// A database of about 24 MB that compresses badly.
 fn large(server: &Server) {
@@ -50,11 +49,6 @@ fn files(backup: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
-}
-
-fn copy(from: &Path, to: &Path) {
-    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
-    assert!(done.success());
 }
 
 #[test]
@@ -129,7 +123,7 @@ fn damage_in_any_file_is_found_and_nothing_is_restored_from_it() {
     let backup = sink.backup(source, &["--database", "shop"]);
     let untouched = target.pg_dumpall(&[]);
     let pristine = sink.folder().join("pristine");
-    copy(&backup, &pristine);
+    forge::copy(&backup, &pristine);
     for file in files(&pristine) {
         let path = backup.join(&file);
         let bytes = fs::read(pristine.join(&file)).expect("read");
@@ -152,7 +146,7 @@ fn damage_in_any_file_is_found_and_nothing_is_restored_from_it() {
                 assert!(ran.code == 4, "{what}: {ran:?}");
             }
             fs::remove_dir_all(&backup).expect("removed");
-            copy(&pristine, &backup);
+            forge::copy(&pristine, &backup);
         }
     }
     // Without --clean nothing is read ahead, and still no half database is left.
@@ -173,24 +167,13 @@ fn damage_in_any_file_is_found_and_nothing_is_restored_from_it() {
     );
 }
 
-/// Changes the text of a manifest and makes its digest right again.
-fn forge(backup: &Path, change: impl FnOnce(String) -> String) {
-    let path = backup.join("manifest.json");
-    let text = fs::read_to_string(&path).expect("the manifest");
-    let at = text.rfind("\n,\"own_sha256\"").expect("its digest");
-    let changed = change(text[..at].to_owned());
-    assert_ne!(changed, text[..at], "nothing was changed");
-    let digest = Sha256::of(changed.as_bytes());
-    fs::write(&path, format!("{changed}\n,\"own_sha256\": \"{digest}\"\n}}\n")).expect("written");
-}
-
 #[test]
 fn a_manifest_of_a_newer_format_or_with_a_hostile_path() {
     let (Some(source), Some(target)) = (shop::server(), Server::start(Major::V17)) else { return };
     let sink = Sink::new();
     let backup = sink.backup(source, &["--database", "shop"]);
     let original = fs::read(backup.join("manifest.json")).expect("the manifest");
-    forge(&backup, |text| text.replace(" 1,", " 2,").replace(":1,", ":2,"));
+    forge::text(&backup, |text| text.replace(" 1,", " 2,").replace(":1,", ":2,"));
     let id = backup.file_name().expect("an ID").to_string_lossy().into_owned();
     for arguments in [["show", &id], ["verify", &id], ["restore", &id]] {
         let ran = sink.on(&target, &arguments);
@@ -201,7 +184,7 @@ fn a_manifest_of_a_newer_format_or_with_a_hostile_path() {
     for path in ["../../../../etc/passwd", "/etc/passwd", "parts/.hidden", "parts/../../x"] {
         fs::write(backup.join("manifest.json"), &original).expect("written");
         let part = files(&backup).into_iter().find(|file| file.extension().is_some_and(|end| end == "zst")).expect("a part");
-        forge(&backup, |text| text.replace(&*part.to_string_lossy(), path));
+        forge::text(&backup, |text| text.replace(&*part.to_string_lossy(), path));
         for arguments in [["show", &id], ["verify", &id], ["restore", &id]] {
             sink.on(&target, &arguments).fails(4, &[]);
         }

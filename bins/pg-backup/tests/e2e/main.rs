@@ -2,8 +2,10 @@
 #![expect(clippy::panic, reason = "a test fails with the program's own words")]
 
 mod bad_input;
+mod forge;
 mod options;
 mod program;
+mod proof;
 mod replication;
 mod roundtrip;
 mod shop;

@@ -1,0 +1,92 @@
+//! What a proof finds where a restore is not what was backed up, and what is recorded of it.
+
+use std::fs;
+
+use backup_tests::{Major, Server};
+use serde_json::{Value, json};
+
+use crate::program::Sink;
+use crate::{forge, shop};
+
+/// The first value under `name` in `facts` for which `which` holds, to be changed.
+fn find<'a>(facts: &'a mut Value, name: &str, which: impl Fn(&Value) -> bool) -> Option<&'a mut Value> {
+    match facts.get_mut(name)? {
+        Value::Array(all) => all.iter_mut().find(|one| which(one)),
+        one => Some(one).filter(|one| which(one)),
+    }
+}
+
+/// What is changed, a path in a part's facts and the value it gets, and words of the difference that must be told.
+type Change = (&'static str, fn(&mut Value) -> Option<()>, &'static [&'static str]);
+
+/// Another digest than the one that is there.
+fn other(digest: &mut Value) -> Option<()> {
+    let text = digest.as_str()?;
+    let last = if text.ends_with('0') { "1" } else { "0" };
+    *digest = json!(format!("{}{last}", text.get(..text.len() - 1)?));
+    Some(())
+}
+
+const CHANGES: [Change; 4] = [
+    (
+        "the digest of a table",
+        |facts| other(find(facts, "tables", |table| table["name"] == "orders")?.get_mut("digest")?),
+        &["table app.orders", "2000 rows, digest "],
+    ),
+    (
+        "the value of a sequence",
+        |facts| {
+            *find(facts, "sequences", |sequence| sequence["name"] == "tickets")?.get_mut("last")? = json!(8);
+            Some(())
+        },
+        &["sequence app.tickets", "8, called: true", "7, called: true"],
+    ),
+    (
+        "the digest of the large objects",
+        |facts| other(find(facts, "large_objects", |_| true)?.get_mut("digest")?),
+        &["large objects", "2 rows"],
+    ),
+    (
+        "the number of triggers",
+        |facts| {
+            *find(facts, "counts", |counts| counts["triggers"] == 1)?.get_mut("triggers")? = json!(2);
+            Some(())
+        },
+        &["number of triggers", "2 in the backup, 1 restored"],
+    ),
+];
+
+#[test]
+fn whatever_differs_is_told_and_is_no_proof() {
+    let Some(source) = Server::start(Major::V17) else { return };
+    shop::fill(&source);
+    source.psql("shop", "SELECT lo_from_bytea(0, 'one'), lo_from_bytea(0, 'two')");
+    let sink = Sink::new();
+    let backup = sink.backup(&source, &[]);
+    let bin = source.bin_dir().to_string_lossy().into_owned();
+    let prove = ["prove", "latest", "--pg-bin", &bin];
+    sink.offline(&prove).ok();
+    assert!(sink.offline(&["list"]).ok().text().contains("proven"));
+    let original = fs::read(backup.join("manifest.json")).expect("the manifest");
+    for (what, change, words) in CHANGES {
+        fs::write(backup.join("manifest.json"), &original).expect("written");
+        forge::manifest(&backup, |manifest| {
+            let changed = manifest.parts.iter_mut().find_map(|part| {
+                let mut facts = Value::Object(part.facts.clone());
+                change(&mut facts)?;
+                part.facts = facts.as_object()?.clone();
+                Some(())
+            });
+            changed.unwrap_or_else(|| panic!("{what} is in no part"));
+        });
+        let ran = sink.offline(&prove).fails(6, words);
+        assert!(ran.err.contains("with 1 difference"), "{what}: {}", ran.err);
+        let listed = sink.offline(&["list"]).ok().text();
+        // Nor is it any more what an earlier proof said.
+        assert!(listed.contains("  backup ") && !listed.contains("proven"), "{what}: {listed}");
+        sink.offline(&["verify", "latest-proven"]).fails(3, &[]);
+    }
+    fs::write(backup.join("manifest.json"), &original).expect("written");
+    sink.offline(&prove).ok();
+    assert!(sink.offline(&["list"]).ok().text().contains("proven"));
+}
