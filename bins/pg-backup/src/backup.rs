@@ -52,16 +52,16 @@ impl Backup {
         let held = face.hold(job)?;
         let config = connection.config(cx)?;
         let Self { databases: only, exclude, no_role_passwords, .. } = self;
-        let external = self.source == Reader::PgDumpall || cx.unless_cancelled(needs_external(cx, &config)).await?;
-        let sources: Vec<Box<dyn Source>> = if external {
-            vec![Box::new(ExternalCluster { config, programs: None, only, exclude, no_role_passwords })]
-        } else {
+        let sources = Box::pin(async {
+            if self.source == Reader::PgDumpall || needs_external(cx, &config).await? {
+                let external = ExternalCluster { config, programs: None, only, exclude, no_role_passwords };
+                return Ok(vec![Box::new(external) as Box<dyn Source>]);
+            }
             let database = backup_pg::Options { jobs: self.jobs, ..backup_pg::Options::default() };
             let options = ClusterOptions { database, only, exclude, no_role_passwords };
-            cx.unless_cancelled(Cluster { config, options }.sources(cx)).await?
-        };
-        let sources: Vec<&dyn Source> = sources.iter().map(|source| &**source).collect();
-        let manifest = backup(cx, &repo, job, &sources, Options { new_source: self.new_source }).await?;
+            Cluster { config, options }.sources(cx).await
+        });
+        let manifest = backup(cx, &repo, job, sources, Options { new_source: self.new_source }).await?;
         drop(held);
         if self.verify {
             verify(cx, &repo, job, manifest.id, false).await?;

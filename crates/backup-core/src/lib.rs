@@ -18,7 +18,8 @@
 //! let repo = Plain::new(Arc::new(Memory::default()), "example 1.0");
 //! let job: Name = "fake".parse()?;
 //!
-//! let manifest = backup(&cx, &repo, &job, &[&FakeSource::with_parts(3)], Options::default()).await?;
+//! let sources = async { Ok([Box::new(FakeSource::with_parts(3))]) };
+//! let manifest = backup(&cx, &repo, &job, sources, Options::default()).await?;
 //! let bytes = verify(&cx, &repo, &job, manifest.id, true).await?;
 //!
 //! let records = repo.records(&job).await?;

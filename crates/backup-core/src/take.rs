@@ -1,5 +1,7 @@
 //! Takes backups: every part of a source into a draft, a few at a time.
 
+use std::ops::Deref;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
@@ -18,17 +20,21 @@ pub struct Options {
 ///
 /// The first source says whose state it is; most backups have one source only. Each source's instant is let go of before
 /// the backup is made visible: one that was lost meanwhile fails it.
-pub async fn backup(
+///
+/// `sources` is awaited once the attempt has begun: a server that does not answer is a failed attempt, which everyone who
+/// looks at the list sees. [`Kind::Usage`] is no sign of that, and leaves no attempt, as far as it can be deleted.
+pub async fn backup<S: IntoIterator<Item: Deref<Target: Source>>>(
     cx: &Context,
     repo: &dyn Repository,
     job: &Name,
-    sources: &[&dyn Source],
+    sources: impl Future<Output = Result<S>>,
     options: Options,
 ) -> Result<Manifest> {
     let draft = cx.unless_cancelled(repo.begin(cx, job)).await?;
+    let id = draft.id();
     let taken = async {
         let (mut origin, mut next) = (None, 0);
-        for source in sources {
+        for source in cx.unless_cancelled(sources).await? {
             let snapshot = cx.unless_cancelled(source.snapshot(cx, None)).await?;
             if origin.is_none() && !options.new_source {
                 cx.unless_cancelled(same_source(repo, job, snapshot.origin())).await?;
@@ -46,6 +52,11 @@ pub async fn backup(
         Ok(origin) => draft.commit(origin).await,
         Err(error) => {
             draft.abort(&error).await;
+            if error.kind() == Kind::Usage
+                && let Err(error) = repo.delete(job, id).await
+            {
+                tracing::debug!(%error, "failed to delete an attempt that could not be meant");
+            }
             Err(error)
         }
     }

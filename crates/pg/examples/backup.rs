@@ -14,7 +14,8 @@ async fn main() -> Result<()> {
     };
     let database = Database { config: Config::parse(conninfo)?, options: Default::default(), record: None, folder: None };
     let repository = Plain::new(Arc::new(Directory::new(directory)), "example");
-    let manifest = backup(&Context::default(), &repository, &"shop".parse()?, &[&database], Options::default()).await?;
+    let sources = async { Ok([&database]) };
+    let manifest = backup(&Context::default(), &repository, &"shop".parse()?, sources, Options::default()).await?;
     println!("{}", manifest.id);
     Ok(())
 }

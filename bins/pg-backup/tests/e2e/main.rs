@@ -1,6 +1,7 @@
 //! The real program against real servers: what a user types, what comes back, and what is there afterwards.
 #![expect(clippy::panic, reason = "a test fails with the program's own words")]
 
+mod attempts;
 mod bad_input;
 mod forge;
 mod options;

@@ -20,7 +20,7 @@ fn plain(sink: impl Sink + 'static) -> Plain {
 }
 
 async fn take_one(repo: &Plain, source: &FakeSource) -> Result<Manifest> {
-    backup(&Context::default(), repo, &job(), &[source], Options::default()).await
+    backup(&Context::default(), repo, &job(), async { Ok([source]) }, Options::default()).await
 }
 
 /// Checks that all that is listed is whole, and returns how many there are.

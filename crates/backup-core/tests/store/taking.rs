@@ -18,7 +18,7 @@ async fn what_was_taken_reads_back_byte_by_byte() {
     let recorder = Arc::new(Recorder::default());
     let cx = Context::new(recorder.clone());
     let repo = plain(Memory::default());
-    let manifest = backup(&cx, &repo, &job(), &[&source], Options::default()).await.expect("taken");
+    let manifest = backup(&cx, &repo, &job(), async { Ok([&source]) }, Options::default()).await.expect("taken");
     let stored = repo.open(&job(), manifest.id).await.expect("opened");
     assert_eq!(*stored.manifest(), manifest);
     assert!(manifest.parts.iter().map(|part| &part.name).eq(source.parts.iter().map(|(name, _)| name)));
@@ -80,6 +80,20 @@ async fn a_source_that_fails_at_any_call_makes_a_failed_attempt() {
     }
 }
 
+#[tokio::test]
+async fn sources_that_cannot_be_asked_for_make_a_failed_attempt() {
+    let (cx, repo, job) = (Context::default(), plain(Memory::default()), job());
+    let taken = async |error: Error| {
+        let sources = async { Err::<[&FakeSource; 0], _>(error) };
+        backup(&cx, &repo, &job, sources, Options::default()).await.expect_err("there are none")
+    };
+    let error = taken(Error::failed("nobody answers")).await;
+    assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Failed, "nobody answers"));
+    assert_eq!(state_of_newest(&repo).await, (State::Failed, Some("nobody answers".into())));
+    taken(Error::usage("cannot be meant")).await;
+    assert_eq!(repo.records(&job).await.expect("records").len(), 1, "what cannot be meant is no attempt");
+}
+
 /// Drops a backup after ever more steps: after each one if `stride` is 0, else fewer the further it gets.
 async fn dropped_after_any_step(repo: impl Fn() -> Plain, stride: usize) {
     let source = FakeSource::with_parts(3);
@@ -88,7 +102,7 @@ async fn dropped_after_any_step(repo: impl Fn() -> Plain, stride: usize) {
     loop {
         let (repo, cx, job) = (repo(), Context::default(), job());
         let done = {
-            let mut taking = Box::pin(backup(&cx, &repo, &job, &sources, Options::default()));
+            let mut taking = Box::pin(backup(&cx, &repo, &job, async { Ok(sources) }, Options::default()));
             let mut done = false;
             for _ in 0..steps {
                 done = futures_util::poll!(&mut taking).is_ready();
@@ -208,9 +222,10 @@ async fn another_cluster_is_refused_before_anything_is_read() {
     other.origin.identity = "2".into();
     let error = take_one(&repo, &other).await.expect_err("another cluster");
     assert_eq!((error.kind(), error.hint().is_some()), (Kind::Usage, true), "{error:?}");
+    assert_eq!(repo.records(&job()).await.expect("records").len(), 1, "what cannot be meant is no attempt");
     other.fails = None;
     let options = Options { new_source: true };
-    backup(&Context::default(), &repo, &job(), &[&other], options).await.expect("it was said that it is new");
+    backup(&Context::default(), &repo, &job(), async { Ok([&other]) }, options).await.expect("it was said that it is new");
     take_one(&repo, &other).await.expect("and now it is the one");
     assert_eq!(listed_and_whole(&repo).await, 3);
 }
@@ -238,8 +253,7 @@ async fn several_sources_make_one_backup_in_the_order_of_restore() {
         source
     };
     let sources = [source("globals", 0..1), source("shop", 1..3), source("old", 3..5)];
-    let sources: Vec<&dyn Source> = sources.iter().map(|source| source as _).collect();
-    let manifest = backup(&Context::default(), &repo, &job(), &sources, Options::default()).await.expect("taken");
+    let manifest = backup(&Context::default(), &repo, &job(), async { Ok(&sources) }, Options::default()).await.expect("taken");
     let files: Vec<&str> = manifest.files.iter().map(|file| file.key.as_str()).collect();
     assert_eq!(files, [0, 1, 2, 3, 4].map(|nth| format!("parts/{nth:05}.sql.zst")));
     let begins = |(nth, part): (usize, &manifest::StoredPart)| part.name.as_str().starts_with(&format!("part {nth}"));
@@ -271,6 +285,6 @@ async fn a_job_that_cannot_be_a_folder_is_a_usage_error() {
 fn every_operation_can_run_on_any_thread() {
     fn sends<T: Send>(_: T) {}
     let (cx, repo, source) = (Context::default(), plain(Memory::default()), FakeSource::with_parts(0));
-    sends(backup(&cx, &repo, &job(), &[&source], Options::default()));
+    sends(backup(&cx, &repo, &job(), async { Ok([&source]) }, Options::default()));
     sends(verify(&cx, &repo, &job(), BackupId::at(jiff::Timestamp::UNIX_EPOCH), true));
 }
