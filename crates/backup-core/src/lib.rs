@@ -46,6 +46,7 @@ mod id;
 pub mod journal;
 mod layout;
 mod lifecycle;
+mod look;
 pub mod manifest;
 mod memory;
 mod monitor;

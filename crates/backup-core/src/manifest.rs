@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{BackupId, Error, Facts, Key, Kind, Name, Origin, Result, Sha256};
@@ -88,6 +89,59 @@ pub struct File {
     pub sha256: Sha256,
 }
 
+/// What a listing needs of a stored manifest. Whoever owns the sink may have written a large one: no more of it is kept.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Outline {
+    pub(crate) job: Name,
+    pub(crate) id: BackupId,
+    pub(crate) origin: OutlinedOrigin,
+    #[serde(default)]
+    pub(crate) needs: Vec<BackupId>,
+    sums: OutlinedFile,
+    files: Vec<OutlinedFile>,
+}
+
+/// An origin without its facts.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OutlinedOrigin {
+    pub(crate) kind: String,
+    pub(crate) identity: String,
+    pub(crate) version: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct OutlinedFile {
+    size: u64,
+}
+
+impl Outline {
+    /// Reads of a stored manifest what a listing needs: its own digest, its format, and then what it says.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        parse(bytes)
+    }
+
+    /// As [`Manifest::stored_size`].
+    pub(crate) fn stored_size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).fold(self.sums.size, u64::saturating_add)
+    }
+}
+
+/// Reads JSON with a digest at its end and a format that is known.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let text = own_digest::open(bytes, "the manifest")?;
+    let wrong = |error: serde_json::Error| Error::damaged("the manifest does not say what it must").with_source(error);
+    let Version { format } = serde_json::from_str(text).map_err(wrong)?;
+    if format > FORMAT {
+        return Err(Error::failed(format!("the backup has format {format}, this program knows up to {FORMAT}"))
+            .with_hint("use the version of the program that wrote it, or a newer one"));
+    }
+    serde_json::from_str(text).map_err(wrong)
+}
+
 impl Manifest {
     /// The part called `name`.
     pub fn part(&self, name: &Name) -> Result<&StoredPart> {
@@ -104,18 +158,7 @@ impl Manifest {
 
     /// Reads a stored manifest: its own digest, its format, and then what it says.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let text = own_digest::open(bytes, "the manifest")?;
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let wrong = |error: serde_json::Error| Error::damaged("the manifest does not say what it must").with_source(error);
-        let Version { format } = serde_json::from_str(text).map_err(wrong)?;
-        if format > FORMAT {
-            return Err(Error::failed(format!("the backup has format {format}, this program knows up to {FORMAT}"))
-                .with_hint("use the version of the program that wrote it, or a newer one"));
-        }
-        let manifest: Self = serde_json::from_str(text).map_err(wrong)?;
+        let manifest: Self = parse(bytes)?;
         manifest.check()?;
         Ok(manifest)
     }

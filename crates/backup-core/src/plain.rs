@@ -1,17 +1,20 @@
 //! How our backups lie in a sink, as `docs/format.md` tells it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::attempt::{self, Attempt, Failed, Lease};
+use crate::attempt::{self, Failed};
 use crate::draft::{Beginning, PlainDraft};
-use crate::stored::{PlainStored, read_manifest};
-use crate::{BackupId, Context, Depth, Doing, Draft, Entry, Error, Key, Kind, Manifest, Name, Record, Records, Result};
+use crate::look::{Beside, look};
+use crate::manifest::{Outline, OutlinedOrigin};
+use crate::stored::{PlainStored, read_outline};
+use crate::which::missing;
+use crate::{BackupId, Context, Depth, Doing, Draft, Entry, Error, Facts, Kind, Name, Origin, Record, Records, Result};
 use crate::{Repository, Seal, Sink, State, Stored, Unseal, layout};
 
 /// How long an attempt lasts without a sign of life.
@@ -51,101 +54,16 @@ impl Plain {
         Ok(ids)
     }
 
-    /// The names of the files beside the parts of a backup.
-    async fn beside(&self, folder: &Key) -> Result<BTreeSet<String>> {
-        let entries = self.sink.list(folder, Depth::One).try_filter_map(async |entry| {
-            Ok(if let Entry::Object(key, _) = entry { Some(key.file_name().to_owned()) } else { None })
-        });
-        entries.try_collect().await.doing(|| format!("list {folder}"))
-    }
-
-    /// What there is of a backup; `None` for what a deletion left that broke off.
-    async fn look(&self, job: &Name, id: BackupId) -> Result<Option<Records>> {
-        let folder = layout::folder(job, id)?;
-        let files = self.beside(&folder).await?;
-        let state = self.state(&folder, &files).await?;
-        let Some((state, why)) = state else { return Ok(None) };
-        let mut records =
-            Records { id, state, verified: None, proven: None, pinned: false, needs: Vec::new(), size: None, why };
-        if state != State::Listed {
-            return Ok(Some(records));
-        }
-        match read_manifest(&*self.sink, job, id).await {
-            Ok(manifest) => {
-                records.size = Some(manifest.stored_size());
-                records.needs = manifest.needs;
-            }
-            // Someone deletes it just now.
-            Err(error) if error.kind() == Kind::NotFound => return Ok(None),
-            Err(error) if error.kind() == Kind::Damaged => records.why = Some(error.chain()),
-            Err(error) => return Err(error),
-        }
-        records.pinned = files.contains(layout::PIN);
-        // A record that cannot be read counts for nothing; damage found after a good record takes it back.
-        let verified = self.newest_record(&folder, &files, layout::VERIFIED).await?;
-        let proof = self.newest_record(&folder, &files, layout::PROOF).await?;
-        let damaged = self.newest_record(&folder, &files, layout::DAMAGED).await?;
-        let mut bad = None;
-        if let Some(Record::Damaged { at, what }) = damaged {
-            bad = Some(at);
-            records.why.get_or_insert(what);
-        }
-        if let Some(Record::Verified { at, .. }) = verified {
-            records.verified = Some(at).filter(|at| bad < Some(*at));
-            if records.verified.is_some() && records.size.is_some() {
-                records.why = None;
-            }
-        }
-        if let Some(Record::Proven { at, checked }) = proof {
-            records.proven = Some(at).filter(|at| checked.differences.is_empty() && bad < Some(*at));
-        }
-        if records.size.is_none() {
-            (records.verified, records.proven) = (None, None);
-        }
-        Ok(Some(records))
-    }
-
-    async fn state(&self, folder: &Key, files: &BTreeSet<String>) -> Result<Option<(State, Option<String>)>> {
-        if files.contains(layout::MANIFEST) {
-            return Ok(Some((State::Listed, None)));
-        }
-        if files.contains(layout::FAILED) {
-            let failed = soft(attempt::read::<Failed>(&*self.sink, folder, layout::FAILED).await)?;
-            return Ok(Some((State::Failed, failed.map(|failed| failed.why))));
-        }
-        if !files.contains(layout::ATTEMPT) {
-            return Ok(None);
-        }
-        let mut until =
-            soft(attempt::read::<Attempt>(&*self.sink, folder, layout::ATTEMPT).await)?.map(|attempt| attempt.until);
-        let leases = files.iter().filter_map(|name| Some((layout::between(name, layout::LEASE)?.parse::<u64>().ok()?, name)));
-        if let Some((_, name)) = leases.max() {
-            until = until.max(soft(attempt::read::<Lease>(&*self.sink, folder, name).await)?.map(|lease| lease.until));
-        }
-        let died = || {
-            Some(until.map_or("its attempt.json is damaged".into(), |until| format!("its run died: the lease ended {until}")))
-        };
-        let runs = until.is_some_and(|until| attempt::runs(until, Timestamp::now()));
-        Ok(Some(if runs { (State::Running, None) } else { (State::Failed, died()) }))
-    }
-
-    async fn newest_record(&self, folder: &Key, files: &BTreeSet<String>, prefix: &str) -> Result<Option<Record>> {
-        let times = files.iter().filter_map(|name| Some((layout::between(name, prefix)?.parse::<BackupId>().ok()?, name)));
-        match times.max() {
-            Some((_, name)) => soft(attempt::read(&*self.sink, folder, name).await),
-            None => Ok(None),
-        }
-    }
-
     /// Deletes the folder of an attempt or of what is left of a backup. `Ok(false)`: it became a backup meanwhile.
-    async fn clear(&self, folder: &Key) -> Result<bool> {
+    async fn clear(&self, job: &Name, id: BackupId) -> Result<bool> {
+        let folder = layout::folder(job, id)?;
         // The attempt first, then the look for a manifest: see PlainDraft::publish.
         self.sink.delete(&folder.join(layout::ATTEMPT)?).await?;
-        if self.beside(folder).await?.contains(layout::MANIFEST) {
+        if self.beside(job, id).await?.is_listed() {
             return Ok(false);
         }
         let mut keys = Vec::new();
-        let mut entries = self.sink.list(folder, Depth::All);
+        let mut entries = self.sink.list(&folder, Depth::All);
         while let Some(entry) = entries.try_next().await? {
             keys.push(entry.key().clone());
         }
@@ -156,12 +74,25 @@ impl Plain {
         Ok(true)
     }
 
-    async fn must_be_listed(&self, job: &Name, id: BackupId) -> Result<Key> {
-        let folder = layout::folder(job, id)?;
-        if self.beside(&folder).await?.contains(layout::MANIFEST) {
-            return Ok(folder);
+    async fn beside(&self, job: &Name, id: BackupId) -> Result<Beside<'_>> {
+        Beside::list(&*self.sink, job, id).await
+    }
+
+    async fn must_be_listed(&self, job: &Name, id: BackupId) -> Result<Beside<'_>> {
+        let beside = self.beside(job, id).await?;
+        if beside.is_listed() { Ok(beside) } else { Err(self.missing(job, id).await) }
+    }
+
+    /// Why there is no such backup.
+    async fn missing(&self, job: &Name, id: BackupId) -> Error {
+        missing(&format!("{id} of {job}"), look(&*self.sink, job, id).await.as_ref())
+    }
+
+    async fn sealed(&self, job: &Name, id: BackupId) -> Result<PlainStored> {
+        match PlainStored::sealed(&self.sink, job, id).await {
+            Err(error) if error.kind() == Kind::NotFound => Err(self.missing(job, id).await),
+            stored => stored,
         }
-        Err(Error::new(Kind::NotFound, format!("there is no backup {id} of {job}")))
     }
 }
 
@@ -177,101 +108,86 @@ impl Repository for Plain {
     async fn records(&self, job: &Name) -> Result<Vec<Records>> {
         let mut records = Vec::new();
         for id in self.ids(job).await? {
-            records.extend(self.look(job, id).await.doing(|| format!("look at {id} of {job}"))?);
+            records.extend(look(&*self.sink, job, id).await);
         }
         Ok(records)
     }
 
-    async fn newest(&self, job: &Name) -> Result<Option<Manifest>> {
+    async fn origin(&self, job: &Name) -> Result<Option<Origin>> {
+        let mut unread = None;
         for id in self.ids(job).await?.into_iter().rev() {
-            match read_manifest(&*self.sink, job, id).await {
-                Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Damaged) => {}
-                manifest => return manifest.map(Some),
+            match read_outline(&*self.sink, job, id).await {
+                Ok(Outline { origin: OutlinedOrigin { kind, identity, version }, .. }) => {
+                    return Ok(Some(Origin { kind, identity, version, facts: Facts::new() }));
+                }
+                Err(error) if error.kind() == Kind::NotFound => {}
+                // An older one says the same. A backup that waits for this one to be readable would not be taken at all.
+                Err(error) => drop(unread.get_or_insert(error)),
             }
         }
-        Ok(None)
+        // Where none says whose they are, another source would be taken for it in silence.
+        unread.map_or(Ok(None), |error| {
+            let failed = format!("of the backups of {job} none can be read, so whose they are is not known");
+            let kind = error.kind();
+            Err(Error::new(kind, failed).with_source(error).with_hint("see to them, or say that the job has a new source"))
+        })
     }
 
     async fn open(&self, job: &Name, id: BackupId) -> Result<Arc<dyn Stored>> {
-        let stored = PlainStored::sealed(&self.sink, job, id).await?;
+        let stored = self.sealed(job, id).await?;
         Ok(Arc::new(Box::pin(stored.unsealed(&self.unseal)).await?))
     }
 
     async fn open_sealed(&self, job: &Name, id: BackupId) -> Result<Arc<dyn Stored>> {
-        Ok(Arc::new(PlainStored::sealed(&self.sink, job, id).await?))
+        Ok(Arc::new(self.sealed(job, id).await?))
     }
 
     async fn record(&self, job: &Name, id: BackupId, record: &Record) -> Result<()> {
-        let folder = self.must_be_listed(job, id).await?;
-        let (prefix, at) = match record {
-            Record::Verified { at, .. } => (layout::VERIFIED, at),
-            Record::Damaged { at, .. } => (layout::DAMAGED, at),
-            Record::Proven { at, .. } => (layout::PROOF, at),
-            Record::Pinned { .. } => {
-                let pinned = attempt::write(&*self.sink, &folder, layout::PIN, record).await;
-                return pinned.or_else(|error| if error.kind() == Kind::AlreadyExists { Ok(()) } else { Err(error) });
-            }
+        let mut beside = self.must_be_listed(job, id).await?;
+        let written = match record {
+            Record::Verified { at, .. } => beside.put(layout::VERIFIED, *at, record).await,
+            Record::Damaged { at, .. } => beside.put(layout::DAMAGED, *at, record).await,
+            Record::Proven { at, .. } => beside.put(layout::PROOF, *at, record).await,
+            Record::Pinned { .. } => beside.pin(record).await,
         };
-        // Of two in the same second the later one takes the next.
-        let mut written = Err(Error::failed("found no free name for the record"));
-        for second in 0..100 {
-            let time = at.saturating_add(SignedDuration::from_secs(second)).unwrap_or(*at);
-            written = attempt::write(&*self.sink, &folder, &format!("{prefix}{}.json", BackupId::at(time)), record).await;
-            if !matches!(&written, Err(error) if error.kind() == Kind::AlreadyExists) {
-                break;
-            }
-        }
         written.doing(|| format!("put a record beside {id} of {job}"))
     }
 
     async fn unpin(&self, job: &Name, id: BackupId) -> Result<()> {
-        let folder = self.must_be_listed(job, id).await?;
-        self.sink.delete(&folder.join(layout::PIN)?).await.doing(|| format!("unpin {id} of {job}"))
+        self.must_be_listed(job, id).await?;
+        let pin = layout::folder(job, id)?.join(layout::PIN)?;
+        self.sink.delete(&pin).await.doing(|| format!("unpin {id} of {job}"))
     }
 
     async fn delete(&self, job: &Name, id: BackupId) -> Result<()> {
         let folder = layout::folder(job, id)?;
-        let files = self.beside(&folder).await?;
-        if let Some((State::Running, _)) = self.state(&folder, &files).await? {
+        let beside = self.beside(job, id).await?;
+        if let Some((State::Running, _)) = beside.state().await? {
             return Err(Error::new(Kind::Busy, format!("backup {id} of {job} is being taken"))
                 .with_hint("wait until it has ended, or its lease has"));
         }
-        if files.is_empty() && !self.ids(job).await?.contains(&id) {
+        if beside.is_empty() && !self.ids(job).await?.contains(&id) {
             return Err(Error::new(Kind::NotFound, format!("there is no backup {id} of {job}")));
         }
         let doing = || format!("delete {id} of {job}");
-        if files.contains(layout::MANIFEST) {
+        if beside.is_listed() {
             // Best effort, so that a deletion that breaks off is not taken for an attempt that runs.
             let failed = Failed { at: Timestamp::now(), why: "its deletion broke off".into() };
             let _ = attempt::write(&*self.sink, &folder, layout::FAILED, &failed).await;
             self.sink.delete(&folder.join(layout::MANIFEST)?).await.doing(doing)?;
         }
-        if self.clear(&folder).await.doing(doing)? {
+        if self.clear(job, id).await.doing(doing)? {
             return Ok(());
         }
         Err(Error::new(Kind::Busy, format!("backup {id} of {job} came into being just now, and stays")))
     }
 
     async fn sweep(&self, job: &Name) -> Result<()> {
-        let folders: BTreeMap<BackupId, Key> =
-            self.ids(job).await?.into_iter().map(|id| Ok((id, layout::folder(job, id)?))).collect::<Result<_>>()?;
-        for (id, folder) in folders {
-            let files = self.beside(&folder).await?;
-            if self.state(&folder, &files).await?.is_none() {
-                self.clear(&folder).await.doing(|| format!("sweep {id} of {job}"))?;
+        for id in self.ids(job).await? {
+            if self.beside(job, id).await?.state().await?.is_none() {
+                self.clear(job, id).await.doing(|| format!("sweep {id} of {job}"))?;
             }
         }
         self.sink.sweep(&layout::job_folder(job)?, self.lease).await
-    }
-}
-
-/// What is read beside a backup may be damaged; then it counts for nothing.
-fn soft<T>(read: Result<Option<T>>) -> Result<Option<T>> {
-    match read {
-        Err(error) if error.kind() == Kind::Damaged => {
-            tracing::warn!(error = error.chain(), "a file beside a backup counts for nothing");
-            Ok(None)
-        }
-        read => read,
     }
 }

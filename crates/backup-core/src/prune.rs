@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::{BackupId, Context, Doing, Error, Event, Keep, Name, Records, Repository, Result, State, Verdict, judge};
+use crate::{BackupId, Context, Doing, Error, Event, Keep, Kind, Name, Records, Repository, Result, State, Verdict, judge};
 
 /// Judges what there is of `job` and deletes what goes, newest first, so that no backup ever lacks one that it needs.
 ///
 /// The plan is told, a [`Event::Judged`] for each verdict, before anything is deleted; it is what is returned, oldest
-/// first. A `dry_run` stops there. When a deletion fails or the run is cancelled, what was not reached yet stays.
+/// first. A `dry_run` stops there. While a backup or attempt cannot be read, for a reason that is no damage, there is no plan
+/// and nothing goes: what cannot be read now may be the best there is, or need what would go. When a deletion fails or the run is cancelled, what was not reached yet stays.
 /// Whoever calls it holds the job's [`Journal`](crate::Journal), so that no attempt is swept while it is being made.
 pub async fn prune(
     cx: &Context,
@@ -22,6 +23,11 @@ pub async fn prune(
     dry_run: bool,
 ) -> Result<Vec<Verdict>> {
     let records = cx.unless_cancelled(repo.records(job)).await.doing(|| format!("list the backups of {job}"))?;
+    if let Some(Records { id, why, .. }) = records.iter().find(|record| record.unreadable) {
+        let why = why.as_deref().unwrap_or("why is not known");
+        return Err(Error::failed(format!("backup {id} of {job} cannot be read, so nothing is deleted: {why}"))
+            .with_hint("make it readable, or take its folder away by hand, and prune again"));
+    }
     let verdicts = judge(keep, now, zone, &records);
     check(keep, &records, &verdicts)?;
     for verdict in &verdicts {
@@ -35,7 +41,11 @@ pub async fn prune(
             return Err(Error::cancelled());
         }
         // Not cut short: a deletion that is under way is quicker ended than explained.
-        repo.delete(job, verdict.id).await.doing(|| format!("delete {} of {job}", verdict.id))?;
+        match repo.delete(job, verdict.id).await {
+            // Another machine prunes too.
+            Err(error) if error.kind() == Kind::NotFound => {}
+            deleted => deleted.doing(|| format!("delete {} of {job}", verdict.id))?,
+        }
     }
     repo.sweep(job).await.doing(|| format!("sweep what dead runs of {job} left"))?;
     Ok(verdicts)
@@ -52,11 +62,16 @@ fn check(keep: &Keep, records: &[Records], verdicts: &[Verdict]) -> Result<()> {
         if stays { Ok(()) } else { Err(error().with_hint("report this as a bug of this program")) }
     };
 
-    let newest_verified = newest(&|record| listed(record) && record.verified.is_some());
-    if let Some(good) = newest_verified.or_else(|| newest(&listed)) {
-        must(stays.contains(&good.id), "the newest good backup", good.id)?;
+    let sound = |record: &Records| listed(record) && !record.damaged && !record.unreadable;
+    match newest(&|record| sound(record) && record.verified.is_some()).or_else(|| newest(&sound)) {
+        Some(good) => must(stays.contains(&good.id), "the newest good backup", good.id)?,
+        None => {
+            for record in by_id.values().filter(|record| listed(record)) {
+                must(stays.contains(&record.id), "though there is no good backup", record.id)?;
+            }
+        }
     }
-    if let Some(proven) = newest(&|record| listed(record) && record.proven.is_some()) {
+    if let Some(proven) = newest(&|record| sound(record) && record.proven.is_some()) {
         must(stays.contains(&proven.id), "the newest proven backup", proven.id)?;
     }
     let failed = newest(&|record| record.state != State::Running).is_some_and(|newest| newest.state == State::Failed);
@@ -71,8 +86,8 @@ fn check(keep: &Keep, records: &[Records], verdicts: &[Verdict]) -> Result<()> {
             }
         }
     }
-    let newest_listed = by_id.values().rev().filter(|record| listed(record));
-    for record in newest_listed.take(usize::try_from(keep.minimum).unwrap_or(usize::MAX)) {
+    let newest_sound = by_id.values().rev().filter(|record| sound(record));
+    for record in newest_sound.take(usize::try_from(keep.minimum).unwrap_or(usize::MAX)) {
         must(stays.contains(&record.id), "one of the minimum", record.id)?;
     }
     Ok(())
@@ -84,8 +99,7 @@ mod tests {
     use crate::Reason;
 
     fn record(second: i64, state: State) -> Records {
-        let id = BackupId::at(Timestamp::from_second(second).expect("a time"));
-        Records { id, state, verified: None, proven: None, pinned: false, needs: vec![], size: None, why: None }
+        Records::new(BackupId::at(Timestamp::from_second(second).expect("a time")), state)
     }
 
     /// A judge gone mad that lets all go but `stays`.
@@ -104,6 +118,7 @@ mod tests {
         let proven = Records { proven: Some(Timestamp::UNIX_EPOCH), ..listed(1) };
         let pinned = Records { pinned: true, ..listed(1) };
         let needs = Records { needs: vec![listed(1).id], ..listed(2) };
+        let damaged = |second| Records { damaged: true, ..listed(second) };
         let two = Keep { minimum: 2, ..keep.clone() };
         for (keep, records, stays) in [
             (&keep, vec![listed(1), listed(2)], &[1][..]),
@@ -114,6 +129,10 @@ mod tests {
             (&keep, vec![listed(1), listed(2), failed(3)], &[2, 3]),
             (&keep, vec![listed(1), record(2, State::Running)], &[1]),
             (&two, vec![listed(1), listed(2)], &[2]),
+            (&keep, vec![listed(1), damaged(2)], &[2]),
+            (&keep, vec![Records { verified: Some(Timestamp::UNIX_EPOCH), ..damaged(2) }, listed(1)], &[2]),
+            (&two, vec![listed(1), listed(2), damaged(3)], &[2, 3]),
+            (&keep, vec![damaged(1), damaged(2)], &[2]),
         ] {
             let error = check(keep, &records, &mad(&records, stays)).expect_err("the plan is wrong");
             assert!(error.to_string().contains("nothing is deleted"), "{error}");

@@ -66,12 +66,30 @@ pub struct Records {
     pub verified: Option<Timestamp>,
     /// When it was last proven, unless it was found damaged or different since.
     pub proven: Option<Timestamp>,
+    /// Whether it is known to be damaged: its manifest is, or stored bytes were found so and not verified since.
+    pub damaged: bool,
+    /// Whether what there is of it cannot be read, which may pass: a disk or a sink that fails, a right that is missing, a
+    /// newer format. `why` says which, and all else is as if it were not known.
+    pub unreadable: bool,
     /// Whether it is pinned.
     pub pinned: bool,
     /// Older backups that a restore of it reads too.
     pub needs: Vec<BackupId>,
-    /// Size of the stored files in bytes, if it is listed.
+    /// Size of the stored files in bytes, if it is listed and its manifest can be read.
     pub size: Option<u64>,
-    /// Why it failed or in what it is damaged, as far as that is known.
+    /// Why it failed, in what it is damaged or why it cannot be read, as far as that is known.
     pub why: Option<String>,
+}
+
+impl Records {
+    /// A backup or attempt of which nothing is known yet but how far it got.
+    pub fn new(id: BackupId, state: State) -> Self {
+        let (verified, proven, size, why) = (None, None, None, None);
+        Self { id, state, verified, proven, damaged: false, unreadable: false, pinned: false, needs: Vec::new(), size, why }
+    }
+
+    /// Whether it is a backup of which nothing bad is known.
+    pub fn is_sound(&self) -> bool {
+        self.state == State::Listed && !self.damaged && !self.unreadable
+    }
 }

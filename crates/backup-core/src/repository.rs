@@ -13,12 +13,13 @@ pub trait Repository: Debug + Send + Sync {
     /// Begins a backup of `job`: from here on there is an attempt, and no backup yet.
     async fn begin(&self, cx: &Context, job: &Name) -> Result<Box<dyn Draft>>;
 
-    /// What there is of `job`, attempts included, oldest first. A backup whose manifest is damaged is among them: it is
-    /// listed, has no size, and says why.
+    /// What there is of `job`, attempts included, oldest first. A backup whose manifest is damaged or cannot be read is
+    /// among them: it is listed, has no size, and says why. An error only if not even their IDs can be told.
     async fn records(&self, job: &Name) -> Result<Vec<Records>>;
 
-    /// The manifest of the newest backup of `job`, as it is stored: without parts if they are encrypted.
-    async fn newest(&self, job: &Name) -> Result<Option<Manifest>>;
+    /// Whose state the newest backup of `job` holds, without facts; `None` if there is no backup. Those whose manifests are
+    /// damaged or cannot be read are passed over; if there are no others, that is an error.
+    async fn origin(&self, job: &Name) -> Result<Option<Origin>>;
 
     /// Opens a backup: its manifest was read and is sound. [`Kind::NotFound`](crate::Kind::NotFound) if it is not
     /// listed; [`Kind::Failed`](crate::Kind::Failed) with a hint if it is encrypted and there is no key that opens it.

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{BackupId, Records, State};
 
-/// What to keep. Rules add up: a backup stays if any of them keeps it. Without a rule nothing goes.
+/// What to keep. Rules add up: a backup stays if any of them keeps it. Without a rule no backup goes.
 #[derive(Debug, Clone, Default)]
 pub struct Keep {
     /// The newest so many.
@@ -72,6 +72,8 @@ pub enum Reason {
     NewestProven,
     /// Stays: the newest one, while none is verified.
     NewestListed,
+    /// Stays: nothing better is there, as every backup is known to be damaged or cannot be read.
+    NothingBetter,
     /// Stays: a restore of that one reads it too.
     NeededBy(BackupId),
     /// Stays: the newest attempt is that one and it failed.
@@ -106,11 +108,13 @@ pub enum Period {
 /// Whatever `keep` says:
 /// - pinned backups and attempts that run stay;
 /// - the newest verified backup stays, and the newest proven one; if none is verified, the newest;
+/// - what is known to be damaged, or cannot be read, is not good: it takes the place of no other in any of these or in a
+///   rule. It goes when the rules would let it go if it were good; while nothing good is there, all of it stays;
 /// - no backup goes while the newest finished attempt failed, unless [`Keep::after_failure`];
 /// - what a backup that stays needs, and what that needs, stays too, as far as it is there;
-/// - the newest [`Keep::minimum`] stay, and without any rule everything stays.
+/// - the newest [`Keep::minimum`] stay, and without any rule every backup stays.
 ///
-/// Failed attempts go as soon as a later attempt has finished. Judging again what stayed lets nothing more go.
+/// Failed attempts go as soon as a later attempt has finished, with or without a rule. Judging again what stayed lets nothing more go.
 pub fn judge(keep: &Keep, now: Timestamp, zone: &TimeZone, records: &[Records]) -> Vec<Verdict> {
     let mut records: Vec<&Records> = records.iter().collect();
     records.sort_by_key(|record| cmp::Reverse(record.id));
@@ -128,8 +132,18 @@ pub fn judge(keep: &Keep, now: Timestamp, zone: &TimeZone, records: &[Records]) 
             kept.add(record.id, Reason::Pinned);
         }
     }
-    apply_rules(keep, now, zone, &listed, &mut kept);
-    keep_the_good(&listed, &mut kept);
+    let sound: Vec<&Records> = listed.iter().copied().filter(|record| record.is_sound()).collect();
+    apply_rules(keep, now, zone, &sound, &mut kept);
+    keep_the_good(&sound, &mut kept);
+    let mut were_all_sound = Kept::default();
+    apply_rules(keep, now, zone, &listed, &mut were_all_sound);
+    for record in listed.iter().filter(|record| !record.is_sound()) {
+        let reasons = were_all_sound.0.remove(&record.id).unwrap_or_default();
+        reasons.into_iter().for_each(|reason| kept.add(record.id, reason));
+        if sound.is_empty() {
+            kept.add(record.id, Reason::NothingBetter);
+        }
+    }
     if let Some(failed) = finished.filter(|newest| newest.state == State::Failed && !keep.after_failure) {
         for record in &listed {
             if !kept.0.contains_key(&record.id) {
@@ -160,7 +174,7 @@ impl Kept {
     }
 }
 
-/// What the rules of `keep` say of `listed`, newest first.
+/// What the rules of `keep` say of `listed`, newest first, as if there were no others.
 fn apply_rules(keep: &Keep, now: Timestamp, zone: &TimeZone, listed: &[&Records], kept: &mut Kept) {
     let periods = [
         (Period::Hour, keep.hourly),
@@ -203,13 +217,13 @@ fn apply_rules(keep: &Keep, now: Timestamp, zone: &TimeZone, listed: &[&Records]
     }
 }
 
-/// The rule above all rules: what is known to be good stays, and if nothing is, the newest.
-fn keep_the_good(listed: &[&Records], kept: &mut Kept) {
-    match listed.iter().find(|record| record.verified.is_some()) {
+/// The rule above all rules: what is known to be good stays, and if nothing is, the newest of which nothing bad is known.
+fn keep_the_good(sound: &[&Records], kept: &mut Kept) {
+    match sound.iter().find(|record| record.verified.is_some()) {
         Some(verified) => kept.add(verified.id, Reason::NewestVerified),
-        None => listed.iter().take(1).for_each(|newest| kept.add(newest.id, Reason::NewestListed)),
+        None => sound.iter().take(1).for_each(|newest| kept.add(newest.id, Reason::NewestListed)),
     }
-    if let Some(proven) = listed.iter().find(|record| record.proven.is_some()) {
+    if let Some(proven) = sound.iter().find(|record| record.proven.is_some()) {
         kept.add(proven.id, Reason::NewestProven);
     }
 }
@@ -276,6 +290,7 @@ impl fmt::Display for Reason {
             Reason::NewestVerified => f.write_str("the newest verified one"),
             Reason::NewestProven => f.write_str("the newest proven one"),
             Reason::NewestListed => f.write_str("the newest, while none is verified"),
+            Reason::NothingBetter => f.write_str("nothing better is there"),
             Reason::NeededBy(id) => write!(f, "needed by {id}"),
             Reason::AfterFailure(id) => write!(f, "nothing goes while the newest attempt, {id}, failed"),
             Reason::Running => f.write_str("an attempt that runs"),

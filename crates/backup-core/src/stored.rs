@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use crate::body::{self, Body};
 use crate::checked::{checked, told};
 use crate::draft::Details;
-use crate::manifest::{self, File, Manifest, StoredPart};
+use crate::manifest::{self, File, Manifest, Outline, StoredPart};
 use crate::seal::{Opener, Unseal, no_key};
 use crate::{BackupId, Context, Depth, Doing, Error, Event, Key, Kind, Name, Result, Sink, Stored, attempt, layout};
 
@@ -191,6 +191,23 @@ impl Stored for PlainStored {
 
 /// Reads the manifest of a backup as it is stored.
 pub(crate) async fn read_manifest(sink: &dyn Sink, job: &Name, id: BackupId) -> Result<Manifest> {
+    let read = |bytes: &[u8]| Manifest::from_bytes(bytes).map(|manifest| (manifest.job.clone(), manifest.id, manifest));
+    read_stored(sink, job, id, read).await
+}
+
+/// Reads of the manifest of a backup what a listing needs.
+pub(crate) async fn read_outline(sink: &dyn Sink, job: &Name, id: BackupId) -> Result<Outline> {
+    let read = |bytes: &[u8]| Outline::from_bytes(bytes).map(|outline| (outline.job.clone(), outline.id, outline));
+    read_stored(sink, job, id, read).await
+}
+
+/// Hands the manifest's bytes to `read`, which says whose they are as well: elsewhere they are damage.
+async fn read_stored<T>(
+    sink: &dyn Sink,
+    job: &Name,
+    id: BackupId,
+    read: impl FnOnce(&[u8]) -> Result<(Name, BackupId, T)>,
+) -> Result<T> {
     let body = match sink.get(&layout::folder(job, id)?.join(layout::MANIFEST)?, None).await {
         Err(error) if error.kind() == Kind::NotFound => {
             return Err(Error::new(Kind::NotFound, format!("there is no backup {id} of {job}")));
@@ -198,9 +215,9 @@ pub(crate) async fn read_manifest(sink: &dyn Sink, job: &Name, id: BackupId) -> 
         body => body?,
     };
     let bytes = body::to_vec(body, manifest::LONGEST).await.doing(|| format!("read the manifest of {id}"))?;
-    let manifest = Manifest::from_bytes(&bytes).doing(|| format!("read the manifest of {id}"))?;
-    if (&manifest.job, manifest.id) != (job, id) {
-        return Err(Error::damaged(format!("backup {id} of {job} says that it is {} of {}", manifest.id, manifest.job)));
+    let (its_job, its_id, manifest) = read(&bytes).doing(|| format!("read the manifest of {id}"))?;
+    if (&its_job, its_id) != (job, id) {
+        return Err(Error::damaged(format!("backup {id} of {job} says that it is {its_id} of {its_job}")));
     }
     Ok(manifest)
 }

@@ -64,7 +64,7 @@ pub async fn backup<S: IntoIterator<Item: Deref<Target: Source>>>(
 
 /// Refuses an origin that is another one than that of the newest backup of `job`. To be asked before anything is read.
 pub async fn same_source(repo: &dyn Repository, job: &Name, origin: &Origin) -> Result<()> {
-    match repo.newest(job).await.doing(|| format!("find the newest backup of {job}"))?.map(|newest| newest.origin) {
+    match repo.origin(job).await.doing(|| format!("find out whose backups {job} holds"))? {
         Some(newest) if (&newest.kind, &newest.identity) != (&origin.kind, &origin.identity) => {
             let [newest, now] = [&newest, origin].map(|origin| format!("{} {}", origin.kind, origin.identity));
             Err(Error::new(

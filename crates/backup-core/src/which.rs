@@ -21,8 +21,14 @@ pub enum Which {
     Prefix(String),
 }
 
-/// Finds the backup of `job` that is meant.
+/// Finds the backup of `job` that is meant. A whole ID is what it says, whether it is there or not: then nothing is read, so
+/// that no other backup stands in the way of this one.
 pub async fn which(repo: &dyn Repository, job: &Name, which: &Which) -> Result<BackupId> {
+    if let Which::Prefix(prefix) = which
+        && let Ok(id) = prefix.parse()
+    {
+        return Ok(id);
+    }
     which.of(&repo.records(job).await?).map_err(|error| match error.kind() {
         Kind::NotFound => {
             let told = Error::new(Kind::NotFound, format!("job {job}: {error}"));
@@ -61,19 +67,31 @@ impl Which {
     }
 
     fn missing(&self, attempt: Option<&Records>) -> Error {
-        let message = match (self, attempt) {
-            (Which::Prefix(_), Some(Records { id, state: State::Running, .. })) => format!("backup {id} is still being taken"),
-            (Which::Prefix(_), Some(Records { id, why, .. })) => {
-                format!(
-                    "there is no backup {id}, its attempt failed{}",
-                    why.as_ref().map_or(String::new(), |why| format!(": {why}"))
-                )
-            }
-            (Which::Prefix(prefix), None) => format!("there is no backup {prefix}"),
-            (which, _) => format!("there is no {} backup", which.to_string().replace("latest-", "").replace("latest", "whole")),
-        };
-        Error::new(Kind::NotFound, message).with_hint("list shows what there is")
+        match (self, attempt) {
+            (Which::Prefix(_), Some(attempt)) => missing(&attempt.id.to_string(), Some(attempt)),
+            (Which::Prefix(prefix), None) => missing(prefix, None),
+            (which, _) => missing_hinted(format!(
+                "there is no {} backup",
+                which.to_string().replace("latest-", "").replace("latest", "whole")
+            )),
+        }
     }
+}
+
+/// Why there is no backup called `what`, which is all that is known of it or an attempt.
+pub(crate) fn missing(what: &str, attempt: Option<&Records>) -> Error {
+    missing_hinted(match attempt {
+        Some(Records { state: State::Running, .. }) => format!("backup {what} is still being taken"),
+        Some(Records { state: State::Failed, why, .. }) => {
+            let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+            format!("there is no backup {what}, its attempt failed{why}")
+        }
+        _ => format!("there is no backup {what}"),
+    })
+}
+
+fn missing_hinted(message: String) -> Error {
+    Error::new(Kind::NotFound, message).with_hint("list shows what there is")
 }
 
 impl FromStr for Which {
@@ -111,9 +129,7 @@ mod tests {
     use super::*;
 
     fn record(id: &str, state: State, good: bool) -> Records {
-        let good = good.then_some(Timestamp::UNIX_EPOCH);
-        let id = id.parse().expect("an ID");
-        Records { id, state, verified: good, proven: None, pinned: false, needs: vec![], size: None, why: None }
+        Records { verified: good.then_some(Timestamp::UNIX_EPOCH), ..Records::new(id.parse().expect("an ID"), state) }
     }
 
     #[test]

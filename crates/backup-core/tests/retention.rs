@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use backup_core::{
-    BackupId, Context, Draft, Error, Keep, Kind, Manifest, Name, Reason, Record, Recorder, Records, Repository, Result, State,
+    BackupId, Context, Draft, Error, Keep, Kind, Name, Origin, Reason, Record, Recorder, Records, Repository, Result, State,
     Stored, Verdict, judge, prune,
 };
 use jiff::tz::TimeZone;
@@ -17,8 +17,7 @@ fn id(text: &str) -> BackupId {
 }
 
 fn listed(text: &str) -> Records {
-    let id = id(text);
-    Records { id, state: State::Listed, verified: None, proven: None, pinned: false, needs: vec![], size: None, why: None }
+    Records::new(id(text), State::Listed)
 }
 
 fn failed(text: &str) -> Records {
@@ -107,6 +106,33 @@ fn the_newest_verified_and_the_newest_proven_stay() {
     assert_eq!(stays(&last(1), &records), ["20261101T000000Z", "20261102T000000Z", "20261104T000000Z"]);
 }
 
+fn damaged(text: &str) -> Records {
+    Records { damaged: true, ..listed(text) }
+}
+
+#[test]
+fn a_damaged_backup_takes_the_place_of_no_good_one() {
+    let records = [listed("20261101T010000Z"), listed("20261101T020000Z"), damaged("20261101T030000Z")];
+    let good_and_damaged = ["20261101T020000Z", "20261101T030000Z"];
+    assert_eq!(stays(&last(1), &records), good_and_damaged);
+    assert_eq!(stays(&Keep { hourly: 1, ..Keep::default() }, &records), good_and_damaged);
+    assert_eq!(stays(&daily(1), &records), good_and_damaged);
+    assert_eq!(stays(&Keep { minimum: 2, ..last(1) }, &records).len(), 3);
+    let unreadable = Records { unreadable: true, ..listed("20261101T030000Z") };
+    assert_eq!(stays(&last(1), &[records[0].clone(), records[1].clone(), unreadable]), good_and_damaged);
+    // What was verified or proven once is not good any more.
+    let was_good = Records { verified: Some(now()), proven: Some(now()), ..damaged("20261101T030000Z") };
+    assert_eq!(stays(&last(1), &[records[0].clone(), verified("20261101T020000Z"), was_good]), good_and_damaged);
+}
+
+#[test]
+fn a_damaged_backup_goes_when_the_rules_would_let_it_go_and_a_good_one_stays() {
+    let records = [damaged("20261101T000000Z"), listed("20261102T000000Z"), listed("20261103T000000Z")];
+    assert_eq!(stays(&last(1), &records), ["20261103T000000Z"]);
+    let records = ["20261101T000000Z", "20261102T000000Z"].map(damaged);
+    assert_eq!(stays(&last(1), &records).len(), 2, "nothing better is there");
+}
+
 #[test]
 fn no_rule_keeps_everything() {
     let records = ["20201101T000000Z", "20201102T000000Z"].map(verified);
@@ -158,6 +184,7 @@ fn what_a_kept_backup_needs_stays_and_a_missing_one_is_no_panic() {
 struct Shelf {
     records: Mutex<Vec<Records>>,
     unwilling: Option<BackupId>,
+    gone: Option<BackupId>,
 }
 
 #[async_trait]
@@ -174,8 +201,8 @@ impl Repository for Shelf {
     async fn open_sealed(&self, _: &Name, _: BackupId) -> Result<Arc<dyn Stored>> {
         Err(Error::failed("a shelf opens no backups"))
     }
-    async fn newest(&self, _: &Name) -> Result<Option<Manifest>> {
-        Err(Error::failed("a shelf has no manifests"))
+    async fn origin(&self, _: &Name) -> Result<Option<Origin>> {
+        Err(Error::failed("a shelf is nobody's"))
     }
     async fn record(&self, _: &Name, _: BackupId, _: &Record) -> Result<()> {
         Err(Error::failed("a shelf keeps no records"))
@@ -188,7 +215,7 @@ impl Repository for Shelf {
             return Err(Error::failed("permission denied"));
         }
         self.records.lock().expect("nobody panics").retain(|record| record.id != id);
-        Ok(())
+        if self.gone == Some(id) { Err(Error::new(Kind::NotFound, "there is no such backup")) } else { Ok(()) }
     }
 }
 
@@ -199,7 +226,7 @@ async fn prune_all_but_one(cx: &Context, shelf: &Shelf, dry_run: bool) -> Result
 
 fn shelf_of_three() -> Shelf {
     let records = ["20261101T000000Z", "20261102T000000Z", "20261103T000000Z"].map(verified);
-    Shelf { records: Mutex::new(records.to_vec()), unwilling: None }
+    Shelf { records: Mutex::new(records.to_vec()), unwilling: None, gone: None }
 }
 
 #[tokio::test]
@@ -223,6 +250,27 @@ async fn a_deletion_that_fails_says_which_and_leaves_the_rest() {
 }
 
 #[tokio::test]
+async fn what_another_machine_has_deleted_is_done() {
+    let shelf = Shelf { gone: Some(id("20261102T000000Z")), ..shelf_of_three() };
+    prune_all_but_one(&Context::default(), &shelf, false).await.expect("all that is to go goes");
+    assert_eq!(*shelf.records.lock().expect("nobody panics"), [verified("20261103T000000Z")]);
+}
+
+#[tokio::test]
+async fn nothing_goes_while_something_cannot_be_read() {
+    for state in [State::Listed, State::Failed] {
+        let shelf = shelf_of_three();
+        let why = Some("permission denied".to_owned());
+        let records = [Records { unreadable: true, why, ..Records::new(id("20261031T000000Z"), state) }];
+        shelf.records.lock().expect("nobody panics").splice(0..0, records);
+        let error = prune_all_but_one(&Context::default(), &shelf, false).await.expect_err("it refuses");
+        let told = "backup 20261031T000000Z of pg cannot be read, so nothing is deleted: permission denied";
+        assert_eq!((error.to_string().as_str(), error.hint().is_some()), (told, true));
+        assert_eq!(shelf.records.lock().expect("nobody panics").len(), 4);
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_prune_deletes_nothing() {
     let (shelf, cx) = (shelf_of_three(), Context::default());
     cx.cancel.cancel();
@@ -238,26 +286,24 @@ prop_compose! {
     /// A history as a job makes it: the clock mostly goes on, at times it jumps, and IDs rise all the same.
     fn history()(
         attempts in prop::collection::vec(
-            (-200_000_000i64..200_000_000, 0..40u32, 0..10u8, any::<[bool; 2]>(), 0..12u8, prop::collection::vec(0..30usize, 0..3)),
+            (-200_000_000i64..200_000_000, 0..40u32, 0..10u8, any::<[bool; 2]>(), [0..12u8, 0..4, 0..20], prop::collection::vec(0..30usize, 0..3)),
             0..30,
         )
     ) -> Vec<Records> {
         let mut clock = id("20260301T000000Z").time();
         let mut records: Vec<Records> = Vec::new();
         let mut dangling = Vec::new();
-        for (jump, hours, state, [verified, proven], pinned, needs) in attempts {
+        for (jump, hours, state, [verified, proven], [pinned, damaged, unreadable], needs) in attempts {
             clock += if hours == 0 { Span::new().seconds(jump) } else { Span::new().minutes(i64::from(hours) * 37) };
             let next = BackupId::next(clock, records.last().map(|record| record.id));
             let state = match state { 0 | 1 => State::Failed, 2 => State::Running, _ => State::Listed };
             records.push(Records {
-                id: next,
-                state,
                 verified: (verified && proven).then(now),
                 proven: (proven && !verified).then(now),
                 pinned: pinned == 0,
-                needs: vec![],
-                size: None,
-                why: None,
+                damaged: damaged == 0,
+                unreadable: unreadable == 0,
+                ..Records::new(next, state)
             });
             dangling.push(needs);
         }
@@ -299,17 +345,27 @@ proptest! {
         let stays: BTreeSet<BackupId> = verdicts.iter().filter(|verdict| verdict.keep).map(|verdict| verdict.id).collect();
         let listed: Vec<&Records> = records.iter().filter(|record| record.state == State::Listed).collect();
         let kept = |record: &Records| stays.contains(&record.id);
-        if let Some(newest) = listed.iter().rev().find(|record| record.verified.is_some()).or(listed.last()) {
+        let sound: Vec<&Records> = listed.iter().copied().filter(|record| !record.damaged && !record.unreadable).collect();
+        if let Some(newest) = sound.iter().rev().find(|record| record.verified.is_some()).or(sound.last()) {
             prop_assert!(kept(newest), "the newest verified one stays");
         }
-        if let Some(newest) = listed.iter().rev().find(|record| record.proven.is_some()) {
+        if let Some(newest) = sound.iter().rev().find(|record| record.proven.is_some()) {
             prop_assert!(kept(newest), "the newest proven one stays");
+        }
+        if let Some(newest) = sound.last() {
+            prop_assert!(kept(newest), "the newest of which nothing bad is known stays");
+        }
+        prop_assert!(!sound.is_empty() || listed.iter().all(|record| kept(record)), "nothing better is there");
+        let alone: Vec<Records> = sound.iter().copied().cloned().collect();
+        for verdict in judge(&keep, now, &zone, &alone) {
+            prop_assert!(!verdict.keep || stays.contains(&verdict.id), "what is not sound takes the place of none");
         }
         if let Some(newest) = listed.last() {
             prop_assert!(kept(newest), "rules look from the newest");
         }
         let many = listed.iter().filter(|record| kept(record)).count();
-        prop_assert!(many >= listed.len().min(keep.minimum as usize), "the minimum stays");
+        let good = sound.iter().filter(|record| kept(record)).count();
+        prop_assert!(good >= sound.len().min(keep.minimum as usize), "the minimum stays");
         let finished = records.iter().rev().find(|record| record.state != State::Running);
         if finished.is_some_and(|newest| newest.state == State::Failed) {
             prop_assert!(finished.is_some_and(kept), "the sign stays");

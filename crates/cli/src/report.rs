@@ -30,18 +30,21 @@ impl Report {
 
     /// The ID of a backup that was taken: the last line of standard output.
     pub fn taken(&self, manifest: &Manifest) -> io::Result<()> {
-        let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
-        self.result(
-            &manifest.id.to_string(),
-            &json!({"id": manifest.id, "job": manifest.job, "parts": manifest.parts.len(), "bytes": bytes}),
-        )
+        let Manifest { id, job, parts, .. } = manifest;
+        let value = json!({"id": id, "job": job, "parts": parts.len(), "bytes": manifest.stored_size()});
+        self.result(&id.to_string(), &value)
     }
 
     /// A line for each backup and attempt.
     pub fn list(&self, records: &[Records]) -> io::Result<()> {
         for record in records {
-            let marks =
-                [(record.verified.is_some(), "verified"), (record.proven.is_some(), "proven"), (record.pinned, "pinned")];
+            let marks = [
+                (record.verified.is_some(), "verified"),
+                (record.proven.is_some(), "proven"),
+                (record.damaged, "damaged"),
+                (record.unreadable, "unreadable"),
+                (record.pinned, "pinned"),
+            ];
             let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
             let state = match record.state {
                 State::Listed => "backup",
@@ -62,7 +65,6 @@ impl Report {
             return self.result("", &json!({"manifest": manifest, "records": records}));
         }
         let mut out = io::stdout().lock();
-        let stored: u64 = manifest.files.iter().map(|file| file.size).sum();
         writeln!(out, "backup     {} of job {}", manifest.id, one_line(manifest.job.as_str()))?;
         writeln!(out, "taken by   {} in {:#}", manifest.program, manifest.finished.duration_since(manifest.started))?;
         writeln!(out, "source     {} {} ({})", manifest.origin.kind, manifest.origin.version, manifest.origin.identity)?;
@@ -72,7 +74,7 @@ impl Report {
             manifest.seal.compression,
             manifest.seal.encryption.iter().map(|by| format!(", {by}")).collect::<String>()
         )?;
-        writeln!(out, "stored     {} files, {}", manifest.files.len(), size(stored))?;
+        writeln!(out, "stored     {} files, {}", manifest.files.len() + 1, size(manifest.stored_size()))?;
         if let Some(records) = records {
             let when = |time: Option<jiff::Timestamp>| time.map_or_else(|| "never".to_owned(), |time| time.to_string());
             writeln!(out, "verified   {}", when(records.verified))?;

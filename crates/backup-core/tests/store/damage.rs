@@ -5,7 +5,7 @@ use std::sync::Arc;
 use backup_core::testing::{FakeSource, body_contract};
 use backup_core::*;
 
-use crate::{job, plain, take_one};
+use crate::{job, plain, resealed, take_one};
 
 type Damage = (&'static str, fn(Vec<u8>) -> Option<Vec<u8>>);
 
@@ -161,10 +161,6 @@ async fn a_manifest_from_outside_leads_nowhere_else() {
     let manifest = take_one(&repo, &FakeSource::with_parts(2)).await.expect("taken");
     let key: Key = format!("pg-app/{}/manifest.json", manifest.id).parse().expect("a key");
     let text = String::from_utf8(manifest.to_bytes().expect("bytes")).expect("text");
-    let resealed = |text: &str| {
-        let body = text.rsplit_once("\n,\"own_sha256\"").expect("its end").0;
-        format!("{body}\n,\"own_sha256\": \"{}\"\n}}\n", Sha256::of(body)).into_bytes()
-    };
     memory.tamper(&key, Some(resealed(&text)));
     repo.open(&job(), manifest.id).await.expect("the same again");
     let other_id = "20010101T000000Z";
