@@ -8,6 +8,7 @@ mod options;
 mod program;
 mod proof;
 mod replication;
+mod retention;
 mod roundtrip;
 mod shop;
 mod signals;
