@@ -7,9 +7,13 @@
 #![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
 
 pub mod corpus;
+mod hearing;
 pub mod judge;
 mod pg;
 pub mod random;
+mod small_disk;
 pub mod usage;
 
+pub use crate::hearing::hearing;
 pub use crate::pg::{Major, Server, Setup};
+pub use crate::small_disk::SmallDisk;

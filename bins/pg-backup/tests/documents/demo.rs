@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use backup_tests::Major;
+use backup_tests::{Major, hearing};
 use tempfile::TempDir;
 
 use crate::file;
@@ -15,7 +15,7 @@ fn demo(arguments: &[&str]) -> Option<(Command, TempDir)> {
     let bin = Major::V17.bin_dir()?;
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).expect("its mode");
-    let mut demo = Command::new(file("demo"));
+    let mut demo = hearing(file("demo"));
     demo.args(arguments).arg("--pg-bin").arg(bin).args(["--program", env!("CARGO_BIN_EXE_pg-backup")]);
     demo.env("TMPDIR", folder.path()).stdin(Stdio::null());
     Some((demo, folder))

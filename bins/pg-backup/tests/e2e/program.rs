@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use backup_tests::Server;
+use backup_tests::{Server, hearing};
 
 /// How long a run may take before it counts as hanging, in seconds.
 const PATIENCE: &str = "300";
@@ -48,7 +48,7 @@ impl Sink {
 
     /// The program, connected to `server` as the environment says it.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, server: Option<&Server>, arguments: &[A]) -> Command {
-        self.clean(Command::new(env!("CARGO_BIN_EXE_pg-backup")), server, arguments)
+        self.clean(hearing(env!("CARGO_BIN_EXE_pg-backup")), server, arguments)
     }
 
     fn clean<A: AsRef<OsStr>>(&self, mut command: Command, server: Option<&Server>, arguments: &[A]) -> Command {
