@@ -22,12 +22,17 @@ pub const RANGE: u64 = 8 * 1024 * 1024;
 /// Parts are read several at a time and written one after another. It is whole only if this returns `Ok`: whoever reads
 /// `out` must look at that, as with any dump. Memory: 12 MiB for each part that is read at the same time.
 pub async fn dump(cx: &Context, sources: &[Box<dyn Source>], out: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
-    out.write_all(b"-- PostgreSQL dump. It is whole only if its last line says so.\n\n").await.doing(|| "write the dump")?;
+    write(cx, out, b"-- PostgreSQL dump. It is whole only if its last line says so.\n\n").await?;
     for source in sources {
         one(cx, &**source, out).await?;
     }
-    out.write_all(b"-- End of the dump.\n").await.doing(|| "write the dump")?;
-    out.flush().await.doing(|| "write the dump")
+    write(cx, out, b"-- End of the dump.\n").await?;
+    cx.unless_cancelled(async { out.flush().await.doing(|| "write the dump") }).await
+}
+
+/// Writes `bytes`, unless the run is cancelled: whoever reads may have stopped reading.
+async fn write(cx: &Context, out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<()> {
+    cx.unless_cancelled(async { out.write_all(bytes).await.doing(|| "write the dump") }).await
 }
 
 async fn one(cx: &Context, source: &dyn Source, out: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
@@ -50,7 +55,7 @@ async fn one(cx: &Context, source: &dyn Source, out: &mut (impl AsyncWrite + Unp
         cx.tell(Event::PartBegun { part: name });
         let mut size = 0;
         while let Some(chunk) = cx.unless_cancelled(async { Ok(chunks.recv().await) }).await? {
-            out.write_all(&chunk).await.doing(|| "write the dump")?;
+            write(cx, out, &chunk).await?;
             size += chunk.len() as u64;
             cx.tell(Event::Progress { part: name, bytes: chunk.len() as u64 });
         }

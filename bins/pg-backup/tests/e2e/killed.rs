@@ -1,4 +1,4 @@
-//! Runs that are cut off: by a signal that asks, by SIGKILL at any moment, and changes beside a run that goes on.
+//! Runs that are killed at any moment, and changes beside a run that goes on.
 
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,21 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use backup_tests::{Major, Server, judge};
-use rustix::process::{Pid, Signal, kill_process};
 
-use crate::program::{Ran, Sink, until};
+use crate::program::{Sink, until};
 use crate::shop;
-
-fn send(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process of ours");
-    // It may have ended by itself meanwhile.
-    let _ = kill_process(pid, signal);
-}
-
-fn wait(child: Child) -> Ran {
-    let output = child.wait_with_output().expect("it ends");
-    Ran::ended(&output, "a run".to_owned())
-}
 
 /// Delays from a seed, spread over `span` and a little more.
 struct Moments(u64, Duration);
@@ -39,7 +27,7 @@ impl Moments {
 fn killed_after(mut child: Child, delay: Duration) -> bool {
     thread::sleep(delay);
     let ended = child.try_wait().expect("it is ours").is_some();
-    send(&child, Signal::KILL);
+    let _ = child.kill();
     let _ = child.wait();
     ended
 }
@@ -49,36 +37,6 @@ fn assert_shop(source: &Server, target: &Server, when: &str) {
     if let Some(difference) = judge::difference_of(&shop::pg_dump(source, "shop", &[]), &shop::pg_dump(target, "shop", &[])) {
         panic!("{when}: {difference}");
     }
-}
-
-#[test]
-fn a_signal_that_asks_ends_a_backup_and_a_restore_with_nothing_half_done() {
-    let (Some(source), Some(target)) = (Server::start(Major::V17), Server::start(Major::V17)) else { return };
-    shop::fill(&source);
-    source.psql(
-        "shop",
-        "CREATE TABLE app.big AS SELECT i, sha512(i::text::bytea) AS a, sha512((-i)::text::bytea) AS b FROM generate_series(1, 60000) i;
-         CREATE INDEX ON app.big (a)",
-    );
-    let sink = Sink::new();
-    let copying = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg-backup' AND query LIKE 'COPY %' AND state = 'active'";
-    for signal in [Signal::INT, Signal::TERM] {
-        let run = sink.start(&source, &["backup"]);
-        until("rows are read", || source.psql("postgres", copying) != "0");
-        send(&run, signal);
-        wait(run).fails(130, &[]);
-        assert_eq!(sink.listed(), [""; 0]);
-    }
-    sink.backup(&source, &[]);
-    for signal in [Signal::INT, Signal::TERM] {
-        let run = sink.start(&target, &["restore", "latest"]);
-        until("rows are loaded", || target.psql("postgres", copying) != "0");
-        send(&run, signal);
-        wait(run).fails(130, &[]);
-        assert_eq!(shop::databases(&target), "", "nothing is left");
-    }
-    sink.on(&target, &["restore", "latest"]).ok();
-    judge::assert_same(&source, &target);
 }
 
 /// `rounds` times a backup is killed, at moments from `seed`.

@@ -4,6 +4,8 @@
 mod attempts;
 mod bad_input;
 mod forge;
+mod interrupts;
+mod killed;
 mod options;
 mod program;
 mod proof;
@@ -11,4 +13,3 @@ mod replication;
 mod retention;
 mod roundtrip;
 mod shop;
-mod signals;
