@@ -47,7 +47,7 @@ pub struct Unseal {
     pub passphrase: Option<Passphrase>,
 }
 
-/// How parts are compressed. As text `zstd`, `zstd:19`, `gzip`, `gzip:9` or `none`.
+/// How parts are compressed. As text `zstd`, `zstd:19`, `gzip`, `gzip:9` or `none`; by default zstd at level 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// Zstandard with checksums, levels 1 to 22.
@@ -72,7 +72,7 @@ pub struct Passphrase(SecretString);
 
 impl Default for Compression {
     fn default() -> Self {
-        Self::Zstd(3)
+        Self::Zstd(1)
     }
 }
 
@@ -101,7 +101,7 @@ impl FromStr for Compression {
     fn from_str(text: &str) -> Result<Self> {
         let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level.parse())));
         match (name, level) {
-            ("zstd", None) => Ok(Self::Zstd(3)),
+            ("zstd", None) => Ok(Self::default()),
             ("zstd", Some(Ok(level @ 1..=22))) => Ok(Self::Zstd(level)),
             ("gzip", None) => Ok(Self::Gzip(6)),
             ("gzip", Some(Ok(level @ 1..=9))) => Ok(Self::Gzip(level)),
@@ -212,7 +212,7 @@ impl Unseal {
             Error::failed(format!("the backup has {what} {name:?}, which this program does not know"))
                 .with_hint("use the version of the program that wrote it, or a newer one")
         };
-        let known = [Compression::Zstd(3), Compression::Gzip(6), Compression::None];
+        let known = [Compression::default(), Compression::Gzip(6), Compression::None];
         let compression =
             known.into_iter().find(|known| known.name() == compression).ok_or_else(|| unknown("compression", compression))?;
         let identities = match encryption {
@@ -405,7 +405,7 @@ mod tests {
 
     fn seals() -> (Vec<Seal>, Unseal) {
         let identity = Identity::generate();
-        let all = [Compression::Zstd(3), Compression::Gzip(6), Compression::None];
+        let all = [Compression::default(), Compression::Gzip(6), Compression::None];
         let plain = all.map(|compression| Seal { compression, ..Seal::default() });
         let to = vec![Identity::generate().recipient(), identity.recipient()];
         let encrypted = plain.clone().map(|seal| Seal { recipients: to.clone(), ..seal });

@@ -114,7 +114,7 @@ impl ByHand {
 #[tokio::test]
 async fn a_backup_opens_by_hand_in_each_compression() {
     for (compression, fence, program) in [
-        (Compression::Zstd(3), "sh zstd", "zstd"),
+        (Compression::default(), "sh zstd", "zstd"),
         (Compression::Gzip(6), "sh gzip", "gzip"),
         (Compression::None, "sh none", "cat"),
     ] {
