@@ -36,7 +36,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          k.oid, k.conname::text, h.inhparent, p.relnamespace, p.relname::text, pi.indrelid, pk.oid, \
          ARRAY(WITH RECURSIVE below(oid) AS (SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = i.indexrelid \
          UNION ALL SELECT b.inhrelid FROM pg_catalog.pg_inherits b JOIN below ON b.inhparent = below.oid) SELECT oid FROM below), \
-         pg_catalog.pg_get_indexdef(i.indexrelid), pg_catalog.pg_get_expr(i.indpred, i.indrelid), c.reloptions, s.spcname::text, \
+         CASE WHEN k.oid IS NULL THEN pg_catalog.pg_get_indexdef(i.indexrelid) END, pg_catalog.pg_get_expr(i.indpred, i.indrelid), c.reloptions, s.spcname::text, \
          k.contype::text, pg_catalog.pg_get_constraintdef(k.oid), k.condeferrable, k.condeferred, \
          i.indisclustered, i.indisreplident AND t.relreplident = 'i' AND i.indisvalid, \
          (SELECT pg_catalog.string_agg(pg_catalog.format('ALTER COLUMN %s SET STATISTICS %s', a.attnum, a.attstattarget), ', ' \
