@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use backup_core::{Doing, Facts, Result};
 use bytes::Bytes;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Statement};
 
 use crate::digest::Rows;
 use crate::facts::PartFacts;
@@ -32,6 +32,7 @@ pub(crate) async fn write(
     mut out: impl AsyncWrite + Unpin,
 ) -> Result<()> {
     out.write_all(&header).await?;
+    let get = prepare(client).await?;
     let mut rows = Rows::default();
     let mut after = 0_u32;
     loop {
@@ -40,7 +41,7 @@ pub(crate) async fn write(
         after = last.oid;
         for object in page {
             out.write_all(object.create.as_bytes()).await?;
-            pieces(client, object.oid, &mut rows, Some(&mut out)).await?;
+            pieces(client, &get, object.oid, &mut rows, Some(&mut out)).await?;
             out.write_all(object.acl.as_bytes()).await?;
         }
     }
@@ -52,6 +53,7 @@ pub(crate) async fn write(
 
 /// What all large objects hold: the number of pieces, empty objects as one, and the sum of their hashes.
 pub(crate) async fn digest(client: &Client) -> Result<Rows> {
+    let get = prepare(client).await?;
     let mut rows = Rows::default();
     let mut after = 0_u32;
     loop {
@@ -59,7 +61,7 @@ pub(crate) async fn digest(client: &Client) -> Result<Rows> {
         let Some(last) = page.last() else { return Ok(rows) };
         after = *last;
         for oid in page {
-            pieces(client, oid, &mut rows, None::<&mut tokio::io::Sink>).await?;
+            pieces(client, &get, oid, &mut rows, None::<&mut tokio::io::Sink>).await?;
         }
     }
 }
@@ -71,10 +73,20 @@ async fn page(client: &Client, after: u32) -> Result<Vec<u32>> {
     Ok(page.iter().map(|row| row.get(0)).collect())
 }
 
-async fn pieces(client: &Client, oid: u32, rows: &mut Rows, mut out: Option<&mut (impl AsyncWrite + Unpin)>) -> Result<()> {
+async fn prepare(client: &Client) -> Result<Statement> {
+    client.prepare("SELECT pg_catalog.lo_get($1, $2, $3)").await.doing(|| "read the large objects")
+}
+
+async fn pieces(
+    client: &Client,
+    get: &Statement,
+    oid: u32,
+    rows: &mut Rows,
+    mut out: Option<&mut (impl AsyncWrite + Unpin)>,
+) -> Result<()> {
     let mut offset = 0_i64;
     loop {
-        let row = client.query_one("SELECT pg_catalog.lo_get($1, $2, $3)", &[&oid, &offset, &PIECE]).await;
+        let row = client.query_one(get, &[&oid, &offset, &PIECE]).await;
         let row = row.doing(|| format!("read the large object {oid}"))?;
         let bytes: &[u8] = row.get(0);
         if offset == 0 || !bytes.is_empty() {
@@ -85,9 +97,11 @@ async fn pieces(client: &Client, oid: u32, rows: &mut Rows, mut out: Option<&mut
         if let Some(out) = &mut out
             && !bytes.is_empty()
         {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let sql = format!("SELECT pg_catalog.lo_put({oid}, {offset}, '\\x{hex}');\n");
-            out.write_all(sql.as_bytes()).await?;
+            let mut sql = format!("SELECT pg_catalog.lo_put({oid}, {offset}, '\\x").into_bytes();
+            let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+            sql.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+            sql.extend_from_slice(b"');\n");
+            out.write_all(&sql).await?;
         }
         if bytes.len() < usize::try_from(PIECE).unwrap_or_default() {
             return Ok(());
