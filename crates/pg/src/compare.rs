@@ -130,7 +130,7 @@ async fn rows(client: &tokio_postgres::Client, table: &TableFacts) -> Result<Row
         after: Vec::new(),
     };
     let slice = Slice { table: data.into(), range: None };
-    let counter = copy::rows(client, &slice.copy_to(), &mut tokio::io::sink()).await;
+    let counter = copy::rows(client, &slice.copy_to(table.encoding.as_deref()), &mut tokio::io::sink()).await;
     Ok(counter.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))?.rows())
 }
 

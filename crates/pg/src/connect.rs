@@ -39,7 +39,7 @@ pub struct Session {
     pub client: Client,
     /// The server's release.
     pub version: Version,
-    /// The encoding of the database, as `UTF8` or `SQL_ASCII`.
+    /// The encoding of the database, as `UTF8`, `LATIN1` or `SQL_ASCII`.
     pub encoding: String,
     /// The host that let us in.
     pub host: Host,

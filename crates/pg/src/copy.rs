@@ -9,10 +9,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_postgres::Client;
 
 use crate::catalog::TableData;
-use crate::digest::RowCounter;
+use crate::digest::{RowCounter, Rows};
 use crate::facts::{PartFacts, TableFacts};
 use crate::pg_error::pg_error;
-use crate::quote::{ident, qualified};
+use crate::quote::{ident, literal, qualified};
 use crate::raw_text;
 
 /// How many bytes are collected before they are handed on: a row is one message, and most rows are small.
@@ -28,9 +28,10 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    /// `COPY … TO stdout`.
-    pub(crate) fn copy_to(&self) -> String {
+    /// `COPY … TO stdout`, in the encoding that the rows are stored in.
+    pub(crate) fn copy_to(&self, encoding: Option<&str>) -> String {
         let table = &self.table;
+        let end = format!("TO stdout{}", in_encoding(encoding));
         let name = qualified(&table.schema, &table.name);
         let columns = columns(&table.columns);
         let pages = |(_, from, to): (u32, u64, Option<u64>)| {
@@ -38,21 +39,14 @@ impl Slice {
             format!(" WHERE ctid >= '({from},0)'{upper}")
         };
         match (&table.condition, self.range) {
-            (None, None) => format!("COPY {name}{} TO stdout", in_parentheses(&columns)),
-            (Some(condition), _) => format!("COPY (SELECT {columns} FROM ONLY {name} {condition}) TO stdout"),
-            (None, Some(range)) => format!("COPY (SELECT {columns} FROM ONLY {name}{}) TO stdout", pages(range)),
+            (None, None) => format!("COPY {name}{} {end}", in_parentheses(&columns)),
+            (Some(condition), _) => format!("COPY (SELECT {columns} FROM ONLY {name} {condition}) {end}"),
+            (None, Some(range)) => format!("COPY (SELECT {columns} FROM ONLY {name}{}) {end}", pages(range)),
         }
     }
 
-    /// `COPY … FROM stdin;`
-    fn copy_from(&self) -> String {
-        let table = &self.table;
-        let (schema, name) = table.load_via.as_ref().map_or((&table.schema, &table.name), |(schema, name)| (schema, name));
-        copy_from(schema, name, &table.columns)
-    }
-
-    /// What is known of it once `rows` have been read.
-    fn facts(&self, counter: &RowCounter) -> TableFacts {
+    /// What is known of it before its rows have been read.
+    fn facts(&self, encoding: Option<&str>) -> TableFacts {
         TableFacts {
             schema: self.table.schema.clone(),
             name: self.table.name.clone(),
@@ -60,14 +54,22 @@ impl Slice {
             condition: self.table.condition.clone(),
             into: self.table.load_via.clone(),
             range: self.range.map(|(number, ..)| number),
-            rows: counter.rows(),
+            encoding: encoding.map(str::to_owned),
+            rows: Rows::default(),
         }
     }
 }
 
 /// `COPY … FROM stdin;`, by which a part tells whose rows follow.
-pub(crate) fn copy_from(schema: &str, name: &str, names: &[String]) -> String {
-    format!("COPY {}{} FROM stdin;\n", qualified(schema, name), in_parentheses(&columns(names)))
+pub(crate) fn copy_from(table: &TableFacts) -> String {
+    let (schema, name) = table.into.as_ref().map_or((&table.schema, &table.name), |(schema, name)| (schema, name));
+    let columns = in_parentheses(&columns(&table.columns));
+    format!("COPY {}{columns} FROM stdin{};\n", qualified(schema, name), in_encoding(table.encoding.as_deref()))
+}
+
+/// The encoding of rows, apart from that of the statement: not every character of every encoding is one of UTF-8.
+fn in_encoding(encoding: Option<&str>) -> String {
+    encoding.map(|encoding| format!(" WITH (ENCODING {})", literal(encoding))).unwrap_or_default()
 }
 
 fn columns(columns: &[String]) -> String {
@@ -80,9 +82,12 @@ fn in_parentheses(columns: &str) -> String {
 }
 
 /// Writes `header` and then each of `slices`, counting the rows; sets `facts` at the end.
+///
+/// Rows are of this `encoding`; of the header's if there is none.
 pub(crate) async fn write(
     client: &Client,
     header: Bytes,
+    encoding: Option<&str>,
     slices: &[Slice],
     mut known: PartFacts,
     facts: &OnceLock<Facts>,
@@ -95,13 +100,13 @@ pub(crate) async fn write(
             return Err(Error::failed(format!("a column of the table {name} has a name that is no UTF-8"))
                 .with_hint("rename it, or take the cluster with --source pg_dumpall"));
         }
-        let begin = format!("\n{}", slice.copy_from());
+        let mut table = slice.facts(encoding);
+        let begin = format!("\n{}", copy_from(&table));
         out.write_all(begin.as_bytes()).await?;
-        let counter = rows(client, &slice.copy_to(), &mut out)
-            .await
-            .doing(|| format!("read the rows of {}", qualified(&slice.table.schema, &slice.table.name)))?;
+        let counter = rows(client, &slice.copy_to(encoding), &mut out).await;
+        table.rows = counter.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))?.rows();
         out.write_all(b"\\.\n").await?;
-        known.tables.push(slice.facts(&counter));
+        known.tables.push(table);
     }
     // Before the end of file, which whoever reads sees only after this.
     let _ = facts.set(known.to_facts());

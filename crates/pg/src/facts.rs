@@ -95,6 +95,9 @@ pub struct TableFacts {
     /// Which range of a table that was cut, from 0. Ranges add up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<u32>,
+    /// The encoding of the rows where it is not the one that the part's header sets: that of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
     /// Its rows.
     #[serde(flatten)]
     pub rows: Rows,

@@ -85,7 +85,11 @@ fn hint(code: &SqlState) -> Option<&'static str> {
         (&SqlState::INSUFFICIENT_PRIVILEGE, "log in as a superuser, or grant the role pg_read_all_data and what else it needs"),
         (
             &SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            "definitions with bytes that are no text are taken with the external source: --source pg_dump",
+            "names and definitions with bytes that are no text are taken with the external source: --source pg_dumpall",
+        ),
+        (
+            &SqlState::UNTRANSLATABLE_CHARACTER,
+            "names and definitions that UTF-8 has no characters for are taken with the external source: --source pg_dumpall",
         ),
         (&SqlState::DISK_FULL, "the server's disk is full: make room there"),
         (

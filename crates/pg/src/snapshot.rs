@@ -151,7 +151,9 @@ impl Database {
         }
         let parts = planned.iter().map(|planned| planned.part.clone()).collect();
         let planned = planned.into_iter().map(|planned| (planned.part.name.clone(), Arc::new(planned))).collect();
-        Ok(DatabaseSnapshot { origin, parts, planned, leader, workers: Pool::new(workers) })
+        // Rows stay as they are stored: some characters of some encodings are none of UTF-8.
+        let encoding = Some(leader.encoding.clone()).filter(|encoding| !["UTF8", "SQL_ASCII"].contains(&encoding.as_str()));
+        Ok(DatabaseSnapshot { origin, parts, planned, encoding, leader, workers: Pool::new(workers) })
     }
 }
 
@@ -160,6 +162,8 @@ struct DatabaseSnapshot {
     origin: Origin,
     parts: Vec<Part>,
     planned: HashMap<Name, Arc<Planned>>,
+    /// Of the rows, where it is not the header's.
+    encoding: Option<String>,
     leader: Session,
     workers: Arc<Pool>,
 }
@@ -187,14 +191,14 @@ impl Snapshot for DatabaseSnapshot {
             return Ok(Reading { body: body::from_bytes(text.clone()), facts });
         }
         let worker = self.workers.lease().await?;
-        let known = Arc::clone(&facts);
+        let (known, encoding) = (Arc::clone(&facts), self.encoding.clone());
         let body = body::piped(move |out| async move {
             let facts = planned.facts.clone();
             match &planned.content {
                 Content::Text(_) => {}
                 Content::Rows(header, slices) => {
                     lock_again(worker.client(), slices).await?;
-                    copy::write(worker.client(), header.clone(), slices, facts, &known, out).await?;
+                    copy::write(worker.client(), header.clone(), encoding.as_deref(), slices, facts, &known, out).await?;
                 }
                 Content::LargeObjects(header) => {
                     large_objects::write(worker.client(), header.clone(), facts, &known, out).await?;

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod bad_input;
+mod encodings;
 mod forge;
 mod interrupts;
 mod killed;

@@ -126,8 +126,7 @@ fn keep(item: &Item, copies: Option<&BTreeSet<String>>) -> bool {
 
 /// How the COPY of a table's rows begins in a part.
 pub(super) fn copy_head(table: &crate::facts::TableFacts) -> String {
-    let (schema, name) = table.into.as_ref().map_or((&table.schema, &table.name), |(schema, name)| (schema, name));
-    crate::copy::copy_from(schema, name, &table.columns).trim().to_owned()
+    crate::copy::copy_from(table).trim().to_owned()
 }
 
 /// Makes everything that was committed so far durable.
