@@ -21,15 +21,15 @@ pub struct Definition {
 
 /// Settings that a session needs before it plays any part, as one block of statements.
 ///
-/// They are what pg_dump writes (`_doSetFixedOutputState`), and `default_transaction_read_only = off`: a database can have
-/// it on, and could not be restored otherwise.
+/// They are what pg_dump writes (`_doSetFixedOutputState`), `array_nulls = on`, without which a NULL in an array would become
+/// text, and `default_transaction_read_only = off`: a database can have it on, and could not be restored otherwise.
 pub fn header(version: Version, encoding: &str) -> String {
     let timeout = if version.at_least(17) { "SET transaction_timeout = 0;\n" } else { "" };
     format!(
         "SET statement_timeout = 0;\nSET lock_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\n{timeout}\
          SET client_encoding = '{encoding}';\nSET standard_conforming_strings = on;\n\
          SELECT pg_catalog.set_config('search_path', '', false);\nSET check_function_bodies = false;\n\
-         SET xmloption = content;\nSET lc_monetary = 'C';\nSET datestyle = 'ISO, MDY';\nSET intervalstyle = 'postgres';\n\
+         SET xmloption = content;\nSET array_nulls = on;\nSET lc_monetary = 'C';\nSET datestyle = 'ISO, MDY';\nSET intervalstyle = 'postgres';\n\
          SET client_min_messages = warning;\nSET row_security = off;\n\
          SET default_transaction_read_only = off;\nSET default_tablespace = '';\n"
     )

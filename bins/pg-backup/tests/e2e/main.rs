@@ -13,4 +13,5 @@ mod proof;
 mod replication;
 mod retention;
 mod roundtrip;
+mod settings;
 mod shop;

@@ -8,16 +8,19 @@ use super::Purpose;
 /// `setup_connection` and for the same reason: text must mean the same when it is read and when it is written.
 ///
 /// Beyond `pg_dump`'s list it pins what changes the text of values (`bytea_output`, `TimeZone`, `lc_monetary`,
-/// `xmlbinary`, `quote_all_identifiers`), so that equal rows have equal text on any server, `jit`, which only costs
-/// time here, and `default_transaction_read_only`, which would make a restore fail.
+/// `xmlbinary`, `quote_all_identifiers`), so that equal rows have equal text on any server, `array_nulls`, without which a NULL in
+/// an array comes back as text, `jit`, which only costs time here, `enable_tidscan`, without which each range of a table reads all of
+/// it, and `default_transaction_read_only`, which would make a restore fail.
 /// `client_encoding` is UTF8 from the login on. What a server does not know is passed over.
 pub async fn pin(client: &Client, purpose: Purpose) -> Result<(), tokio_postgres::Error> {
     const PINNED: &[(&str, &str)] = &[
+        ("array_nulls", "on"),
         ("bytea_output", "hex"),
         ("client_encoding", "UTF8"),
         ("datestyle", "ISO, MDY"),
         ("default_transaction_read_only", "off"),
         ("escape_string_warning", "off"),
+        ("enable_tidscan", "on"),
         ("extra_float_digits", "3"),
         ("idle_in_transaction_session_timeout", "0"),
         ("idle_session_timeout", "0"),
