@@ -130,8 +130,8 @@ async fn rows(client: &tokio_postgres::Client, table: &TableFacts) -> Result<Row
         after: Vec::new(),
     };
     let slice = Slice { table: data.into(), range: None };
-    let counter = copy::rows(client, &slice.copy_to(table.encoding.as_deref()), &mut tokio::io::sink()).await;
-    Ok(counter.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))?.rows())
+    let read = copy::rows(client, &slice.copy_to(table.encoding.as_deref()), &mut tokio::io::sink()).await;
+    read.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))
 }
 
 async fn sequences(parts: &Parts, session: &Session, checked: &mut Checked, at: &impl Fn(String) -> String) -> Result<()> {

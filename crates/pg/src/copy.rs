@@ -103,8 +103,8 @@ pub(crate) async fn write(
         let mut table = slice.facts(encoding);
         let begin = format!("\n{}", copy_from(&table));
         out.write_all(begin.as_bytes()).await?;
-        let counter = rows(client, &slice.copy_to(encoding), &mut out).await;
-        table.rows = counter.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))?.rows();
+        let read = rows(client, &slice.copy_to(encoding), &mut out).await;
+        table.rows = read.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))?;
         out.write_all(b"\\.\n").await?;
         known.tables.push(table);
     }
@@ -115,18 +115,15 @@ pub(crate) async fn write(
 }
 
 /// Streams what `copy` gives into `out`, row by row, and counts it.
-pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite + Unpin)) -> Result<RowCounter> {
+pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite + Unpin)) -> Result<Rows> {
     let stream = client.copy_out(copy).await.map_err(|error| pg_error("copy rows out", error))?;
     let mut stream = std::pin::pin!(stream);
     let mut counter = RowCounter::default();
     let mut collected = Vec::with_capacity(COLLECTED);
     while let Some(row) = stream.next().await {
         let row = row.map_err(|error| pg_error("copy rows out", error))?;
-        if &*row == b"\\.\n" {
-            // It would end the rows, and what follows would be taken for commands. In a value it is written `\\.`.
-            return Err(Error::damaged("the server sent a row that reads as the end of the rows"));
-        }
-        counter.add(&row);
+        // Before anything of it is written.
+        counter.add(&row)?;
         if collected.len() + row.len() > COLLECTED {
             out.write_all(&collected).await?;
             collected.clear();
@@ -139,5 +136,5 @@ pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite
         }
     }
     out.write_all(&collected).await?;
-    Ok(counter)
+    counter.finish()
 }

@@ -53,23 +53,36 @@ pub(crate) struct RowCounter {
 }
 
 impl RowCounter {
-    pub(crate) fn add(&mut self, mut piece: &[u8]) {
+    /// Fails at a row that reads as the end of the rows.
+    pub(crate) fn add(&mut self, mut piece: &[u8]) -> Result<(), Error> {
         while let Some(end) = memchr(b'\n', piece) {
             if self.begun.is_empty() {
-                self.rows.add_row(&piece[..end]);
+                self.row(&piece[..end])?;
             } else {
-                self.begun.extend_from_slice(&piece[..end]);
-                self.rows.add_row(&self.begun);
-                self.begun.clear();
+                let mut row = std::mem::take(&mut self.begun);
+                row.extend_from_slice(&piece[..end]);
+                self.row(&row)?;
+                row.clear();
+                self.begun = row;
             }
             piece = &piece[end + 1..];
         }
         self.begun.extend_from_slice(piece);
+        Ok(())
     }
 
-    /// The rows so far; what has no newline at its end yet is not a row.
-    pub(crate) fn rows(&self) -> Rows {
-        self.rows
+    fn row(&mut self, row: &[u8]) -> Result<(), Error> {
+        if row.strip_suffix(b"\r").unwrap_or(row) == b"\\." {
+            // What follows would be taken for commands. In a value it is written `\\.`.
+            return Err(Error::damaged("the server sent a row that reads as the end of the rows"));
+        }
+        self.rows.add_row(row);
+        Ok(())
+    }
+
+    /// All rows. Fails if the last one has no newline at its end.
+    pub(crate) fn finish(self) -> Result<Rows, Error> {
+        if self.begun.is_empty() { Ok(self.rows) } else { Err(Error::damaged("the server sent a row without its end")) }
     }
 }
 
@@ -111,8 +124,21 @@ mod tests {
 
     fn of(pieces: &[&str]) -> Rows {
         let mut counter = RowCounter::default();
-        pieces.iter().for_each(|piece| counter.add(piece.as_bytes()));
-        counter.rows()
+        pieces.iter().for_each(|piece| counter.add(piece.as_bytes()).expect("rows"));
+        counter.finish().expect("whole rows")
+    }
+
+    #[test]
+    fn a_row_that_ends_the_rows_ends_the_reading() {
+        for pieces in [&["x\n\\.\n\\! touch here\n"][..], &["x\n\\", ".", "\r\n"], &["\\.\n"]] {
+            let mut counter = RowCounter::default();
+            let added: Result<Vec<()>, Error> = pieces.iter().map(|piece| counter.add(piece.as_bytes())).collect();
+            assert!(added.expect_err("the end").to_string().contains("end of the rows"), "{pieces:?}");
+        }
+        assert_eq!(of(&["\\\\.\n", "a\\.\n", "\\.a\n", " \\.\n"]).rows, 4);
+        let mut counter = RowCounter::default();
+        counter.add(b"x\n\\.").expect("no row yet");
+        assert!(counter.finish().expect_err("half a row").to_string().contains("without its end"));
     }
 
     #[test]

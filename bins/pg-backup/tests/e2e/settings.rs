@@ -27,7 +27,10 @@ fn a_target_that_reads_text_in_another_way() {
         let table = "CREATE TABLE odd (a text[] DEFAULT '{NULL,a}', d date DEFAULT '2026-02-03', i interval, t timestamptz, \
                      b boolean GENERATED ALWAYS AS ((a IS NULL) = NULL) STORED, x xml)";
         source.psql("postgres", table);
-        source.psql("postgres", "INSERT INTO odd VALUES ('{NULL,a,\"NULL\"}', '2026-02-03', '-1 2:03:04', now(), DEFAULT, 'a<b/>')");
+        source.psql(
+            "postgres",
+            "INSERT INTO odd VALUES ('{NULL,a,\"NULL\"}', '2026-02-03', '-1 2:03:04', now(), DEFAULT, 'a<b/>')",
+        );
         let sink = Sink::new();
         sink.backup(&source, &["--database", "postgres"]);
         let dump = sink.on(&source, &["dump", "--database", "postgres"]).ok().out;
