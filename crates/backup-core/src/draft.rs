@@ -170,7 +170,10 @@ impl PlainDraft {
 
     /// Says why there will be no backup, and frees what was stored unless a manifest might be there.
     async fn give_up(&self, why: &Error, free: bool) {
-        let failed = Failed { at: Timestamp::now(), why: why.chain() };
+        // An error may name what is inside, and this is for everyone to read.
+        let why =
+            if self.sealed.encryption.is_some() { format!("{}: why was told to who ran it", why.kind()) } else { why.chain() };
+        let failed = Failed { at: Timestamp::now(), why };
         if let Err(error) = attempt::write(&*self.sink, &self.folder, layout::FAILED, &failed).await {
             tracing::debug!(%error, "failed to say why the attempt failed");
         }

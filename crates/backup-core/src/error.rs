@@ -35,6 +35,23 @@ pub enum Kind {
     Cancelled,
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not found",
+            Self::AlreadyExists => "already there",
+            Self::Damaged => "damaged",
+            Self::StillPaused => "still paused",
+            Self::Differs => "differs",
+            Self::Unproven => "unproven",
+            Self::Busy => "busy",
+            Self::Cancelled => "interrupted",
+        })
+    }
+}
+
 /// What failed, why, and what to do about it.
 ///
 /// [`Display`](fmt::Display) tells what failed in one line; the cause is in the chain of

@@ -51,7 +51,7 @@ async fn read(sink: &dyn Sink, job: &Name, records: &mut Records) -> Result<bool
         _ => None,
     };
     let proven = match beside.newest(layout::PROOF).await? {
-        (at, Some(Record::Proven { checked, .. })) if checked.differences.is_empty() => at,
+        (at, Some(Record::Proven { checked, .. })) if checked.is_proof() => at,
         _ => None,
     };
     // Damage takes back what was good before it, also where the record of it cannot be read any more: its name says when.

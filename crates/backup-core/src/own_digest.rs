@@ -19,7 +19,7 @@ pub(crate) fn open<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str> {
     let text = std::str::from_utf8(bytes).map_err(|_| Error::damaged(format!("{what} is not UTF-8")))?;
     let broken = || Error::damaged(format!("{what} does not end in its digest"));
     let (body, end) = text.rsplit_once(LINE).ok_or_else(broken)?;
-    let digest: Sha256 = end.strip_suffix("\"\n}\n").ok_or_else(broken)?.parse()?;
+    let digest: Sha256 = end.strip_suffix("\"\n}\n").and_then(|digest| digest.parse().ok()).ok_or_else(broken)?;
     if Sha256::of(body) != digest {
         return Err(Error::damaged(format!("{what} is not what was written: its digest differs")));
     }

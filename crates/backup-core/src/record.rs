@@ -23,14 +23,14 @@ pub enum Record {
     Damaged {
         /// When.
         at: Timestamp,
-        /// What is damaged.
+        /// What is damaged; of an encrypted backup no names of parts.
         what: String,
     },
-    /// It was restored into a scratch place and compared.
+    /// It was restored into a scratch place and compared: all of it, or a part of it and there are differences.
     Proven {
         /// When.
         at: Timestamp,
-        /// What was compared, and where it differed.
+        /// What was compared, and where it differed; of an encrypted backup only in how many places.
         checked: Checked,
     },
     /// It is kept whatever the retention says.
@@ -64,7 +64,7 @@ pub struct Records {
     pub state: State,
     /// When it was last verified, unless it was found damaged since.
     pub verified: Option<Timestamp>,
-    /// When it was last proven, unless it was found damaged or different since.
+    /// When all of it was last proven, unless it was found damaged or different since.
     pub proven: Option<Timestamp>,
     /// Whether it is known to be damaged: its manifest is, or stored bytes were found so and not verified since.
     pub damaged: bool,

@@ -72,6 +72,7 @@ pub trait Stored: Debug + Send + Sync {
     async fn read(&self, part: &Name) -> Result<Body>;
 
     /// Reads every stored file to its end and compares size and digest, which needs no key; `unseal` compares the parts
-    /// inside too. Returns how many stored bytes were read; [`Kind::Damaged`](crate::Kind::Damaged) names all that is damaged.
+    /// inside too. Returns how many stored bytes were read; [`Kind::Damaged`](crate::Kind::Damaged), told once all was read,
+    /// names the first few files and counts the others. Of an encrypted backup it names no part.
     async fn verify(&self, cx: &Context, unseal: bool) -> Result<u64>;
 }

@@ -2,7 +2,7 @@
 
 use crate::{BackupId, Context, Name, Repository, Restored, Result, Target};
 
-/// Brings `id` of `job` back into `target`, which refuses a place that is not empty.
+/// Brings `id` of `job` back into `target`, which refuses to replace what is there unless it was configured to.
 ///
 /// Nothing is touched unless the backup opens: its manifest is sound and there is a key for its parts. When the run is
 /// cancelled it is the target that ends, as it was handed `cx`.

@@ -75,7 +75,8 @@ pub struct Reading {
 /// A place where a backup can be brought back: a server, a directory.
 #[async_trait]
 pub trait Target: Debug + Send + Sync {
-    /// Brings back what this target was configured to take out of `backup`. Refuses a place that is not empty.
+    /// Brings back what this target was configured to take out of `backup`. Refuses to replace what is there, unless it was
+    /// configured to.
     async fn restore(&self, cx: &Context, backup: &dyn Stored) -> Result<Restored>;
 
     /// Reads what is there now and compares it with what `backup` says of itself.
@@ -94,10 +95,28 @@ pub struct Restored {
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Checked {
+    /// Whether all of the backup was restored and compared. A part that is equal proves nothing of the others.
+    #[serde(default)]
+    pub whole: bool,
     /// How many things of which kind were compared: `tables`, `rows`, `objects`.
     pub counts: std::collections::BTreeMap<String, u64>,
     /// Where the two differ; empty means equal.
     pub differences: Vec<Difference>,
+}
+
+impl Checked {
+    /// Whether it proves the backup: all of it was compared, and is equal.
+    pub fn is_proof(&self) -> bool {
+        self.whole && self.differences.is_empty()
+    }
+
+    /// What everyone may know of it if the backup is encrypted: whether all was compared, and how many differences there are.
+    pub(crate) fn sealed(&self) -> Self {
+        let sealed = || "sealed".to_owned();
+        let difference = |_: &Difference| Difference { what: sealed(), expected: sealed(), found: sealed() };
+        let differences = self.differences.iter().map(difference).collect();
+        Self { whole: self.whole, counts: std::collections::BTreeMap::new(), differences }
+    }
 }
 
 /// One place in which what was restored is not what was backed up.

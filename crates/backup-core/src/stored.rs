@@ -12,7 +12,7 @@ use crate::checked::{checked, told};
 use crate::draft::Details;
 use crate::manifest::{self, File, Manifest, Outline, StoredPart};
 use crate::seal::{Opener, Unseal, no_key};
-use crate::{BackupId, Context, Depth, Doing, Error, Event, Key, Kind, Name, Result, Sink, Stored, attempt, layout};
+use crate::{BackupId, BoxError, Context, Depth, Doing, Error, Event, Key, Kind, Name, Result, Sink, Stored, attempt, layout};
 
 /// The longest stored key, in bytes.
 const LONGEST_KEY: u64 = 64 * 1024;
@@ -54,11 +54,15 @@ impl PlainStored {
             let bytes = body::to_vec(self.file(key).await?, manifest::LONGEST).await?;
             let body = opener.open(body::from_bytes(bytes), key.as_str());
             let json = body::to_vec(body, manifest::LONGEST).await.doing(|| format!("open {}", self.manifest.id))?;
-            let wrong = |error| Error::damaged(format!("{key} does not say what it must")).with_source(error);
-            let Details { parts, facts } = serde_json::from_slice(&json).map_err(wrong)?;
+            // What is wrong with it has names in it, and damage is recorded where everyone can read it.
+            let wrong = |error: BoxError| {
+                tracing::debug!(%error, "what is sealed in {key} is wrong");
+                Error::damaged(format!("{key} does not say what it must"))
+            };
+            let Details { parts, facts } = serde_json::from_slice(&json).map_err(|error| wrong(error.into()))?;
             self.manifest.parts = parts;
             self.manifest.origin.facts = facts;
-            self.manifest.check()?;
+            self.manifest.check().map_err(|error| wrong(error.into()))?;
         }
         self.opener = Some(opener);
         Ok(self)
@@ -84,7 +88,16 @@ impl PlainStored {
             let file = if let Some(cx) = cx { told(cx, &part.name, file) } else { file };
             body = Box::pin(body.chain(opener.open(file, key.as_str())));
         }
-        Ok(checked(body, format!("part {}", part.name.as_str()), part.size, part.sha256))
+        Ok(checked(body, self.describe(part), part.size, part.sha256))
+    }
+
+    /// A part in words that everyone may read: of an encrypted backup the names of the files.
+    fn describe(&self, part: &StoredPart) -> String {
+        if self.manifest.seal.encryption.is_none() {
+            return format!("part {}", part.name.as_str());
+        }
+        let files: Vec<&str> = part.files.iter().map(Key::as_str).collect();
+        format!("what is sealed in {}", files.join(", "))
     }
 
     /// Reads `body` to its end. An error that is no damage ends the whole; damage is kept in `damage`.
@@ -155,20 +168,16 @@ impl Stored for PlainStored {
         cx.tell(Event::Begun { what: "verify", parts: manifest.files.len() + 1, bytes: Some(manifest.stored_size()) });
         let mut in_parts = BTreeSet::new();
         for part in manifest.parts.iter().filter(|_| unseal) {
-            let before = damage.len();
-            self.look(cx, self.part(part, Some(cx)).await, &mut damage).await?;
+            let (mut of_part, mut of_files) = (Vec::new(), Vec::new());
+            self.look(cx, self.part(part, Some(cx)).await, &mut of_part).await?;
             for key in &part.files {
                 in_parts.insert(key);
-                if damage.len() > before {
-                    // Which of its files, and how, is told by the file itself if it can.
-                    let mut of_file = Vec::new();
-                    self.look(cx, self.file(key).await, &mut of_file).await?;
-                    if !of_file.is_empty() {
-                        damage.truncate(before);
-                        damage.extend(of_file);
-                    }
+                if !of_part.is_empty() {
+                    // Which of its files, and how, is told by the files themselves if they can.
+                    self.look(cx, self.file(key).await, &mut of_files).await?;
                 }
             }
+            damage.extend(if of_files.is_empty() { of_part } else { of_files });
             cx.tell(Event::PartDone { part: &part.name, bytes: part.size });
         }
         for file in std::iter::once(&manifest.sums).chain(&manifest.files).filter(|file| !in_parts.contains(&file.key)) {

@@ -2,27 +2,40 @@
 
 use jiff::Timestamp;
 
-use crate::{BackupId, Context, Event, Kind, Name, Record, Repository, Result};
+use crate::{BackupId, Context, Error, Event, Kind, Name, Record, Repository, Result};
 
 /// Reads every stored byte of a backup and compares it with what was written; returns how many there are. `unseal` opens
 /// the parts too and compares what is inside, for which the repository must have the key.
 ///
-/// Records what it found. [`Kind::Damaged`] tells all that is damaged, not only the first.
+/// Records what it found. All is read whatever is damaged: [`Kind::Damaged`] names the first few files and counts the others.
 pub async fn verify(cx: &Context, repo: &dyn Repository, job: &Name, id: BackupId, unseal: bool) -> Result<u64> {
-    let open = async { if unseal { repo.open(job, id).await } else { repo.open_sealed(job, id).await } };
-    let verified = match cx.unless_cancelled(open).await {
-        Ok(stored) => stored.verify(cx, unseal).await,
-        Err(error) => Err(error),
-    };
-    let at = Timestamp::now();
+    let verified = read(cx, repo, job, id, unseal).await;
     match &verified {
-        Ok(bytes) => record(cx, repo, job, id, &Record::Verified { at, bytes: *bytes, unsealed: unseal }).await,
-        Err(error) if error.kind() == Kind::Damaged => {
-            record(cx, repo, job, id, &Record::Damaged { at, what: error.chain() }).await;
+        Ok(bytes) => {
+            let verified = Record::Verified { at: Timestamp::now(), bytes: *bytes, unsealed: unseal };
+            record(cx, repo, job, id, &verified).await;
         }
-        Err(_) => {}
+        Err(error) => record_damage(cx, repo, job, id, error).await,
     }
     verified
+}
+
+/// As [`verify`], after someone came upon damage: records that if it is damage of the stored bytes.
+pub(crate) async fn look_for_damage(cx: &Context, repo: &dyn Repository, job: &Name, id: BackupId) {
+    if let Err(error) = read(cx, repo, job, id, true).await {
+        record_damage(cx, repo, job, id, &error).await;
+    }
+}
+
+async fn read(cx: &Context, repo: &dyn Repository, job: &Name, id: BackupId, unseal: bool) -> Result<u64> {
+    let open = async { if unseal { repo.open(job, id).await } else { repo.open_sealed(job, id).await } };
+    cx.unless_cancelled(open).await?.verify(cx, unseal).await
+}
+
+async fn record_damage(cx: &Context, repo: &dyn Repository, job: &Name, id: BackupId, error: &Error) {
+    if error.kind() == Kind::Damaged {
+        record(cx, repo, job, id, &Record::Damaged { at: Timestamp::now(), what: error.chain() }).await;
+    }
 }
 
 /// Puts a record beside a backup. One that cannot be put, such as into a read-only sink, is a warning: what was found is

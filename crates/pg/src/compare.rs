@@ -22,7 +22,8 @@ pub(crate) async fn compare(cx: &Context, target: &Restore, backup: &dyn Stored)
     let databases = layout.select(&target.options.only)?;
     let tables: usize = databases.iter().map(|parts| parts.rows().len()).sum();
     cx.tell(Event::Begun { what: "compare", parts: tables, bytes: None });
-    let mut checked = Checked::default();
+    let whole = target.options.only.is_empty() && target.options.tables.is_empty();
+    let mut checked = Checked { whole, ..Checked::default() };
     for parts in databases {
         let name = target.options.rename.as_deref().unwrap_or(&parts.name);
         let doing = || format!("compare the database {}", ident(name));

@@ -235,6 +235,8 @@ fn queries_of_the_user_show_what_came_back() {
     other.backup(source, &[]);
     other.offline(&[&prove[..], &["SELECT * FROM app.nothing"]].concat()).fails(8, &["app.nothing"]);
     assert!(!other.offline(&["list"]).ok().text().contains("proven"), "a query that fails proves nothing");
+    other.offline(&["prove", "latest", "--pg-bin", &bin, "--database", "shop"]).ok();
+    assert!(!other.offline(&["list"]).ok().text().contains("proven"), "nor does one database prove the others");
 }
 
 #[test]

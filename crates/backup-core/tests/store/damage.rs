@@ -129,6 +129,62 @@ async fn all_that_is_damaged_is_counted() {
 }
 
 #[tokio::test]
+async fn of_a_part_in_several_files_each_is_named() {
+    let memory = Memory::default();
+    let repo = Plain { seal: Seal { compression: Compression::None, ..Seal::default() }, ..plain(memory.clone()) };
+    let source = FakeSource::with_parts(3);
+    let mut manifest = take_one(&repo, &source).await.expect("taken");
+    let [_, (_, first), (_, second)] = source.parts.as_slice() else { panic!("it has three parts") };
+    let bytes = [&first[..], &second[..]].concat();
+    let last = manifest.parts.pop().expect("a part");
+    let part = manifest.parts.last_mut().expect("a part");
+    part.files.extend(last.files);
+    (part.size, part.sha256) = (bytes.len() as u64, Sha256::of(&bytes));
+    let object = |name: &str| format!("pg-app/{}/{name}", manifest.id).parse().expect("a key");
+    memory.tamper(&object("manifest.json"), Some(manifest.to_bytes().expect("bytes")));
+    let cx = Context::default();
+    verify(&cx, &repo, &job(), manifest.id, true).await.expect("whole");
+    for name in ["parts/00001.sql", "parts/00002.sql"] {
+        memory.tamper(&object(name), Some(b"x".to_vec()));
+    }
+    let error = verify(&cx, &repo, &job(), manifest.id, true).await.expect_err("damaged");
+    assert!(error.chain().contains("parts/00001.sql is") && error.chain().contains("parts/00002.sql is"), "{error:?}");
+}
+
+#[tokio::test]
+async fn every_byte_of_what_lies_beside_the_parts_counts() {
+    let memory = Memory::default();
+    let repo = plain(memory.clone());
+    let (cx, at) = (Context::default(), jiff::Timestamp::now());
+    let id = take_one(&repo, &FakeSource::with_parts(1)).await.expect("taken").id;
+    verify(&cx, &repo, &job(), id, true).await.expect("verified");
+    for record in [
+        Record::Pinned { at, why: None },
+        Record::Proven { at, checked: Checked::default() },
+        Record::Damaged { at, what: "nothing".into() },
+    ] {
+        repo.record(&job(), id, &record).await.expect("recorded");
+    }
+    // A lease is like any other of these; none is put in an attempt as short as this one.
+    let objects = memory.objects();
+    let attempt = objects.iter().find(|(key, _)| key.file_name() == "attempt.json").expect("an attempt").1.to_vec();
+    memory.tamper(&format!("pg-app/{id}/lease-0001.json").parse().expect("a key"), Some(attempt));
+    for file in ["attempt.json", "lease-0001.json", "pin.json", "verified-", "proof-", "damaged-"] {
+        let (key, bytes) =
+            memory.objects().into_iter().find(|(key, _)| key.file_name().starts_with(file)).expect("it is there");
+        for at in 0..bytes.len() {
+            memory.tamper(&key, flipped(bytes.to_vec(), at, bytes.len()));
+            let found = repo.open_sealed(&job(), id).await.expect("opened").verify(&cx, false).await;
+            let error = found.expect_err("it is flipped");
+            assert_eq!(error.kind(), Kind::Damaged, "byte {at} of {key}");
+            assert!(error.chain().contains(key.file_name()), "{error:?}");
+        }
+        memory.tamper(&key, Some(bytes.to_vec()));
+    }
+    verify(&cx, &repo, &job(), id, false).await.expect("nothing is damaged any more");
+}
+
+#[tokio::test]
 async fn a_file_that_nobody_listed_is_a_warning() {
     let memory = Memory::default();
     let recorder = Arc::new(Recorder::default());

@@ -1,86 +1,11 @@
-//! Backups are verified, proven, pinned, restored, found and deleted.
+//! Backups are verified, pinned, found, opened and deleted.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use backup_core::testing::FakeSource;
 use backup_core::*;
 
-use crate::{job, listed_and_whole, plain, take_one};
-
-/// A target that brings back nothing and finds what it was told to find.
-#[derive(Debug)]
-struct Told(Compare);
-
-type Compare = fn() -> Result<Checked>;
-
-#[async_trait]
-impl Target for Told {
-    async fn restore(&self, _: &Context, backup: &dyn Stored) -> Result<Restored> {
-        for part in &backup.manifest().parts {
-            body::drain(backup.read(&part.name).await?).await?;
-        }
-        Ok(Restored::default())
-    }
-
-    async fn compare(&self, _: &Context, _: &dyn Stored) -> Result<Checked> {
-        (self.0)()
-    }
-}
-
-fn equal() -> Result<Checked> {
-    Ok(Checked { counts: BTreeMap::from([("tables".into(), 3)]), differences: vec![] })
-}
-
-fn different() -> Result<Checked> {
-    let difference = Difference { what: "table a".into(), expected: "3 rows".into(), found: "2 rows".into() };
-    Ok(Checked { differences: vec![difference], ..equal()? })
-}
-
-async fn newest(repo: &Plain) -> Records {
-    repo.records(&job()).await.expect("records").pop().expect("one")
-}
-
-#[tokio::test]
-async fn a_proof_is_recorded_and_a_difference_takes_it_back() {
-    let repo = plain(Memory::default());
-    let (cx, id) = (Context::default(), take_one(&repo, &FakeSource::with_parts(2)).await.expect("taken").id);
-    prove(&cx, &repo, &job(), id, &Told(equal)).await.expect("proven");
-    assert!(newest(&repo).await.proven.is_some());
-    let error = prove(&cx, &repo, &job(), id, &Told(different)).await.expect_err("it differs");
-    assert_eq!(error.kind(), Kind::Differs);
-    assert!(error.chain().contains("table a: 3 rows in the backup, 2 rows restored"), "{error:?}");
-    assert!(newest(&repo).await.proven.is_none());
-}
-
-#[tokio::test]
-async fn what_could_not_be_told_is_never_a_pass() {
-    let memory = Memory::default();
-    let repo = plain(memory.clone());
-    let (cx, id) = (Context::default(), take_one(&repo, &FakeSource::with_parts(2)).await.expect("taken").id);
-    let cases: [(Compare, Kind); 5] = [
-        (|| Ok(Checked::default()), Kind::Unproven),
-        (|| Err(Error::failed("no server")), Kind::Unproven),
-        (|| Err(Error::new(Kind::NotFound, "no such table")), Kind::Unproven),
-        (|| Err(Error::cancelled()), Kind::Cancelled),
-        (|| Err(Error::damaged("a part")), Kind::Damaged),
-    ];
-    for (nth, (compare, kind)) in cases.into_iter().enumerate() {
-        let error = prove(&cx, &repo, &job(), id, &Told(compare)).await.expect_err("it could not be told");
-        assert_eq!(error.kind(), kind, "case {nth}");
-    }
-    assert!(newest(&repo).await.proven.is_none());
-    let missing = BackupId::at(jiff::Timestamp::UNIX_EPOCH);
-    let error = prove(&cx, &repo, &job(), missing, &Told(equal)).await.expect_err("there is none");
-    assert_eq!(error.kind(), Kind::NotFound);
-    let part = memory.objects().into_iter().map(|(key, _)| key).find(|key| key.as_str().contains("/parts/")).expect("a part");
-    memory.tamper(&part, Some(vec![0; 10]));
-    let error = prove(&cx, &repo, &job(), id, &Told(equal)).await.expect_err("it is damaged");
-    assert_eq!(error.kind(), Kind::Damaged);
-    let error = restore(&cx, &repo, &job(), id, &Told(equal)).await.expect_err("it is damaged");
-    assert_eq!(error.kind(), Kind::Damaged);
-}
+use crate::{job, listed_and_whole, newest, plain, take_one};
 
 #[tokio::test]
 async fn a_pin_stays_until_it_is_taken_away() {

@@ -3,6 +3,7 @@
 mod damage;
 mod format;
 mod keeping;
+mod proving;
 mod records;
 mod sinks;
 mod taking;
@@ -40,6 +41,10 @@ async fn listed_and_whole(repo: &Plain) -> usize {
 fn resealed(text: &str) -> Vec<u8> {
     let body = text.rsplit_once("\n,\"own_sha256\"").expect("its end").0;
     format!("{body}\n,\"own_sha256\": \"{}\"\n}}\n", Sha256::of(body)).into_bytes()
+}
+
+async fn newest(repo: &Plain) -> Records {
+    repo.records(&job()).await.expect("records").pop().expect("one")
 }
 
 async fn state_of_newest(repo: &Plain) -> (State, Option<String>) {

@@ -192,7 +192,7 @@ async fn what_was_found_later_counts_whatever_the_clock_says() {
     let id = take_one(&repo, &FakeSource::with_parts(1)).await.expect("taken").id;
     let now = Timestamp::now();
     let good = |at| Record::Verified { at, bytes: 1, unsealed: true };
-    let proof = |at| Record::Proven { at, checked: Checked::default() };
+    let proof = |at| Record::Proven { at, checked: Checked { whole: true, ..Checked::default() } };
     for ahead in [SignedDuration::from_hours(24), SignedDuration::ZERO, SignedDuration::from_hours(-24)] {
         for (record, is_good, is_proven) in [
             (good(now + ahead), true, false),
