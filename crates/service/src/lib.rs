@@ -1,0 +1,23 @@
+//! Backups on a schedule, for programs that serve.
+//!
+//! A [`Job`] is some [`Work`] and a [`Schedule`]; a [`Service`] runs jobs when they are due, one run of a job at a time, some
+//! jobs at once, and tells its [`Listener`]s: what succeeded, what failed, what recovered, and **what did not happen**. What
+//! it knows of each job lies on disk, so that a restart catches up with what was missed.
+//!
+//! It knows no database and prints nothing.
+
+mod clock;
+mod drive;
+mod job;
+mod notice;
+mod schedule;
+mod service;
+mod status;
+pub mod testing;
+
+pub use clock::{Clock, SystemClock};
+pub use job::{Job, Outcome, Why, Work};
+pub use notice::{Level, Listener, Notice, What};
+pub use schedule::Schedule;
+pub use service::{Desk, Service};
+pub use status::{Status, Statuses};
