@@ -14,6 +14,7 @@ mod schedule;
 mod service;
 mod status;
 pub mod testing;
+pub mod tree;
 
 pub use clock::{Clock, SystemClock};
 pub use job::{Job, Outcome, Why, Work};

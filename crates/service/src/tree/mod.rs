@@ -1,0 +1,225 @@
+//! Trees of dump files, one file a dump, as the backup container keeps them.
+
+mod mark;
+mod name;
+mod tier;
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder};
+use backup_core::{BackupId, Body, Depth, Directory, Doing, Entry, Error, Keep, Key, Kind, Put, Records, Result, Sink, State};
+use backup_core::{Verdict, body, judge};
+use futures_util::TryStreamExt;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use tokio::io::BufReader;
+
+pub use mark::Mark;
+use name::Style;
+pub use tier::{Tier, Tiers};
+
+/// How a tree is laid out and how much of it stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// `2026-11-20/shop2026-11-20-10-15.sql.gz`, and the newest so many: the first generation.
+    First(u32),
+    /// `2026-11-20/pg-shop_2026-11-20_10-15-00.sql.gz`, and the newest so many: `BACKUP_STRATEGY=daily`.
+    Dated(u32),
+    /// `weekly/2026-11-20/pg-shop_2026-11-20_10-15-00.sql.gz`: `BACKUP_STRATEGY=rolling`.
+    Rolling(Tiers),
+}
+
+/// A dump in a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dump {
+    /// Its time as an ID.
+    pub id: BackupId,
+    /// Where it lies, from the root of the tree on.
+    pub key: Key,
+    /// The tier whose folder it lies in.
+    pub tier: Option<Tier>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What is known of it.
+    pub mark: Mark,
+}
+
+/// A tree of gzip files on this machine. Dumps of both generations, ours and those that were there before, are listed alike.
+#[derive(Debug)]
+pub struct Tree {
+    root: PathBuf,
+    sink: Directory,
+    /// How new dumps are laid out.
+    pub layout: Layout,
+    /// Whose local time the names tell.
+    pub zone: TimeZone,
+}
+
+impl Tree {
+    /// The tree under `root`.
+    pub fn new(root: &Path, layout: Layout, zone: TimeZone) -> Self {
+        Self { root: root.to_owned(), sink: Directory::new(root), layout, zone }
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Every dump of `core`, whose name its file has, oldest first.
+    pub async fn list(&self, core: &str) -> Result<Vec<Dump>> {
+        name::check(core)?;
+        let doing = || format!("list the dumps of {core} in {}", self.root.display());
+        let marks = mark::read(&self.sink).await.doing(doing)?;
+        let mut dumps: Vec<Dump> = Vec::new();
+        let root = Key::root();
+        let mut entries = self.sink.list(&root, Depth::All);
+        while let Some(entry) = entries.try_next().await.doing(doing)? {
+            let Entry::Object(key, size) = entry else { continue };
+            let Some((at, tier)) = self.place(core, &key) else { continue };
+            let mark = marks.get(&key).filter(|mark| mark.size.is_none_or(|marked| marked == size)).cloned();
+            dumps.push(Dump { id: BackupId::at(at), key, tier, size, mark: mark.unwrap_or_default() });
+        }
+        dumps.sort_by(|one, other| (one.id, &one.key).cmp(&(other.id, &other.key)));
+        // Both generations may have written in the same minute: each dump has an ID of its own.
+        let mut newest = None;
+        for dump in &mut dumps {
+            dump.id = BackupId::next(dump.id.time(), newest);
+            newest = Some(dump.id);
+        }
+        Ok(dumps)
+    }
+
+    /// When the dump at `key` was taken and in which tier it is, if it is one of `core`.
+    fn place(&self, core: &str, key: &Key) -> Option<(Timestamp, Option<Tier>)> {
+        let (folder, name) = key.as_str().rsplit_once('/')?;
+        let at = [Style::Seconds, Style::Minutes].iter().find_map(|style| style.time(core, name, &self.zone))?;
+        let (tier, day) = folder.rsplit_once('/').map_or((None, folder), |(tier, day)| (Some(tier), day));
+        day.parse::<jiff::civil::Date>().ok()?;
+        let tier = match tier {
+            None => None,
+            Some(name) => Some(Tiers::ALL.into_iter().find(|tier| tier.to_string() == name)?),
+        };
+        Some((at, tier))
+    }
+
+    /// Where a dump of `core` that is taken at `now` goes, in the tier of its day; `None` on a day that has none.
+    fn key(&self, core: &str, now: Timestamp) -> Result<Option<Key>> {
+        let at = now.to_zoned(self.zone.clone());
+        let day = at.strftime("%Y-%m-%d");
+        let key = match self.layout {
+            Layout::First(_) => format!("{day}/{}", Style::Minutes.name(core, &at)),
+            Layout::Dated(_) => format!("{day}/{}", Style::Seconds.name(core, &at)),
+            Layout::Rolling(tiers) => match tiers.tier(&at) {
+                Some(tier) => format!("{tier}/{day}/{}", Style::Seconds.name(core, &at)),
+                None => return Ok(None),
+            },
+        };
+        key.parse().map(Some)
+    }
+
+    /// Whether a dump is due on the day of `now`.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        match self.layout {
+            Layout::Rolling(tiers) => tiers.tier(&now.to_zoned(self.zone.clone())).is_some(),
+            Layout::First(_) | Layout::Dated(_) => true,
+        }
+    }
+
+    /// Stores `sql`, compressed, as the dump of `core` at `now`. It is visible once all of it is durable; nothing is replaced:
+    /// if there is a dump of that minute or second already, it goes by a later one.
+    pub async fn put(&self, core: &str, now: Timestamp, sql: Body) -> Result<(Key, Put)> {
+        name::check(core)?;
+        let step =
+            if matches!(self.layout, Layout::First(_)) { SignedDuration::from_mins(1) } else { SignedDuration::from_secs(1) };
+        let taken = self.list(core).await?;
+        let mut at = now;
+        let key = loop {
+            let none = || Error::failed(format!("no dump of {core} is due today: the tiers that would have it keep none"));
+            let key = self.key(core, at)?.ok_or_else(none)?;
+            if !taken.iter().any(|dump| dump.key == key) {
+                break key;
+            }
+            at = at.checked_add(step).doing(|| "find a free name")?;
+        };
+        let zipped = body::sound(GzipEncoder::new(BufReader::with_capacity(body::CHUNK, sql)));
+        let put = self.sink.put(&key, zipped).await.doing(|| format!("store {key} in {}", self.root.display()))?;
+        Ok((key, put))
+    }
+
+    /// Opens a dump as it was before it was compressed, all members of the file one after another.
+    pub async fn get(&self, key: &Key) -> Result<Body> {
+        let stored = self.sink.get(key, None).await?;
+        let mut decoder = GzipDecoder::new(BufReader::with_capacity(body::CHUNK, stored));
+        decoder.multiple_members(true);
+        Ok(body::sound(decoder))
+    }
+
+    /// Writes down what is known of a dump, instead of what was known before.
+    pub async fn mark(&self, key: &Key, mark: &Mark) -> Result<()> {
+        mark::write(&self.sink, key, mark).await
+    }
+
+    /// Judges the dumps of `core`: in each tier the newest so many stay, and whatever the numbers say, what is above all rules
+    /// of [`judge`]. Dumps in folders that the layout does not have are left alone.
+    pub fn judge(&self, dumps: &[Dump], now: Timestamp) -> Vec<Verdict> {
+        let record = |dump: &Dump| Records {
+            verified: dump.mark.verified.filter(|_| dump.mark.damaged.is_none()),
+            proven: dump.mark.proven.filter(|_| dump.mark.damaged.is_none()),
+            damaged: dump.mark.damaged.is_some(),
+            size: Some(dump.size),
+            ..Records::new(dump.id, State::Listed)
+        };
+        // Above all tiers: judged together, with no rule but that one goes, what may never go shows.
+        let all: Vec<Records> = dumps.iter().map(record).collect();
+        let never: Vec<BackupId> = {
+            let keep = Keep { last: 1, ..Keep::default() };
+            let verdicts = judge(&keep, now, &self.zone, &all);
+            verdicts.into_iter().filter(|verdict| verdict.keep).map(|verdict| verdict.id).collect()
+        };
+        let groups: Vec<(Option<Tier>, u32)> = match self.layout {
+            Layout::First(count) | Layout::Dated(count) => vec![(None, count)],
+            Layout::Rolling(tiers) => Tiers::ALL.map(|tier| (Some(tier), tiers.of(tier))).into(),
+        };
+        let mut verdicts = Vec::new();
+        for (tier, count) in groups {
+            let group: Vec<Records> = dumps.iter().filter(|dump| dump.tier == tier).map(record).collect();
+            if count == 0 {
+                continue;
+            }
+            let keep = Keep { last: count, ..Keep::default() };
+            verdicts.extend(judge(&keep, now, &self.zone, &group));
+        }
+        verdicts.retain(|verdict| verdict.keep || !never.contains(&verdict.id));
+        verdicts
+    }
+
+    /// Deletes the dumps of `core` that [`judge`](Self::judge) lets go, and returns them.
+    ///
+    /// Whoever calls it has just taken and verified a dump: the numbers may only push out what something newer replaces.
+    pub async fn cull(&self, core: &str, now: Timestamp) -> Result<Vec<Dump>> {
+        let dumps = self.list(core).await?;
+        let verdicts = self.judge(&dumps, now);
+        let goes = |dump: &Dump| verdicts.iter().any(|verdict| verdict.id == dump.id && !verdict.keep);
+        let gone: Vec<Dump> = dumps.iter().filter(|dump| goes(dump)).cloned().collect();
+        let sound = |dump: &&Dump| dump.mark.damaged.is_none() && dump.mark.verified.is_some();
+        let stays = dumps.iter().rev().find(sound).is_some_and(|newest| !goes(newest));
+        if !gone.is_empty() && !stays {
+            return Err(Error::new(
+                Kind::Failed,
+                format!("no dump of {core} would stay that is known to be good, so nothing goes"),
+            ));
+        }
+        for dump in &gone {
+            self.delete(&dump.key).await?;
+        }
+        Ok(gone)
+    }
+
+    /// Deletes a dump, then what was known of it.
+    pub async fn delete(&self, key: &Key) -> Result<()> {
+        self.sink.delete(key).await.doing(|| format!("delete {key}"))?;
+        mark::forget(&self.sink, key).await
+    }
+}

@@ -1,0 +1,219 @@
+//! Trees of dump files: what counts as a dump of what, where new ones go, and what is culled.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use backup_core::{Kind, body};
+use backup_service::tree::{Dump, Layout, Mark, Tier, Tiers, Tree};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+const ROLLING: Layout = Layout::Rolling(Tiers { daily: 6, weekly: 4, monthly: 1 });
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn tree(root: &Path, layout: Layout) -> Tree {
+    Tree::new(root, layout, TimeZone::UTC)
+}
+
+async fn verified(tree: &Tree, core: &str, now: Timestamp) -> Dump {
+    let (key, put) = tree.put(core, now, body::from_bytes("-- a dump\n")).await.expect("stored");
+    let mark = Mark { size: Some(put.size), sha256: Some(put.sha256), verified: Some(now), ..Mark::default() };
+    tree.mark(&key, &mark).await.expect("marked");
+    tree.list(core).await.expect("listed").into_iter().find(|dump| dump.key == key).expect("it is there")
+}
+
+fn names(dumps: &[Dump]) -> Vec<&str> {
+    dumps.iter().map(|dump| dump.key.as_str()).collect()
+}
+
+/// A file as somebody else wrote it.
+fn foreign(root: &Path, path: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(path, "").expect("written");
+}
+
+#[tokio::test]
+async fn dumps_of_both_generations_are_listed_and_nothing_else() {
+    let root = tempfile::tempdir().expect("a folder");
+    for path in [
+        "2026-11-20/pg-shop2026-11-20-10-15.sql.gz",
+        "2026-11-20/pg-shop_2026-11-20_10-15-00.sql.gz",
+        "weekly/2026-11-15/pg-shop_2026-11-15_01-00-00.sql.gz",
+        "weekly/2026-11-15/pg-shop_2026-11-15_01-00-00.sql.gz.in_progress",
+        "weekly/2026-11-15/pg-shop-archive_2026-11-15_01-00-00.sql.gz",
+        "yearly/2026-11-15/pg-shop_2026-11-15_01-00-00.sql.gz",
+        "weekly/notes/pg-shop_2026-11-15_01-00-00.sql.gz",
+        "a/weekly/2026-11-15/pg-shop_2026-11-15_01-00-00.sql.gz",
+        "pg-shop_2026-11-15_01-00-00.sql.gz",
+    ] {
+        foreign(root.path(), path);
+    }
+    let listed = tree(root.path(), ROLLING).list("pg-shop").await.expect("listed");
+    assert_eq!(
+        names(&listed),
+        [
+            "weekly/2026-11-15/pg-shop_2026-11-15_01-00-00.sql.gz",
+            "2026-11-20/pg-shop2026-11-20-10-15.sql.gz",
+            "2026-11-20/pg-shop_2026-11-20_10-15-00.sql.gz",
+        ]
+    );
+    assert_eq!(listed.iter().map(|dump| dump.tier).collect::<Vec<_>>(), [Some(Tier::Weekly), None, None]);
+    assert!(listed[1].id < listed[2].id, "each has an ID of its own");
+    assert_eq!(tree(root.path(), ROLLING).list("../pg").await.expect_err("no name").kind(), Kind::Usage);
+}
+
+#[tokio::test]
+async fn a_dump_is_what_gunzip_reads_and_the_other_way_round() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), Layout::Dated(31));
+    let text = "SELECT 1;\n".repeat(100_000);
+    let (key, put) = tree.put("pg-shop", at("2026-11-20T10:15:00Z"), body::from_bytes(text.clone())).await.expect("stored");
+    assert_eq!(key.as_str(), "2026-11-20/pg-shop_2026-11-20_10-15-00.sql.gz");
+    let file = root.path().join(key.as_str());
+    assert_eq!(std::fs::metadata(&file).expect("there").len(), put.size);
+    let gunzip = Command::new("gunzip").arg("-c").arg(&file).output().expect("gunzip runs");
+    assert!(gunzip.status.success() && gunzip.stdout == text.as_bytes());
+    // As the container appends roles: a second member.
+    let mut gzip = Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("gzip runs");
+    gzip.stdin.take().expect("piped").write_all(b"-- roles\n").expect("written");
+    let member = gzip.wait_with_output().expect("it ends").stdout;
+    std::fs::OpenOptions::new().append(true).open(&file).expect("opened").write_all(&member).expect("appended");
+    let read = body::to_vec(tree.get(&key).await.expect("opened"), 1 << 30).await.expect("whole");
+    assert_eq!(read, [text.as_bytes(), b"-- roles\n"].concat());
+    // Cut short in any member, it is never whole.
+    let whole = std::fs::read(&file).expect("read");
+    for cut in [0, 1, 100, whole.len() - member.len() - 1, whole.len() - 1] {
+        std::fs::write(&file, &whole[..cut]).expect("written");
+        let read = body::to_vec(tree.get(&key).await.expect("opened"), 1 << 30).await;
+        assert!(read.is_err(), "cut at {cut} of {}", whole.len());
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_leaves_no_dump() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), ROLLING);
+    let broken = body::piped(|mut out| async move {
+        tokio::io::AsyncWriteExt::write_all(&mut out, &[b'x'; 1 << 20]).await?;
+        Err(backup_core::Error::failed("the server went away"))
+    });
+    let error = tree.put("pg-shop", at("2026-11-20T10:15:00Z"), broken).await.expect_err("it broke off");
+    assert!(error.chain().contains("the server went away"), "{}", error.chain());
+    assert_eq!(tree.list("pg-shop").await.expect("listed"), []);
+}
+
+#[tokio::test]
+async fn two_in_the_same_minute_are_two_dumps() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), Layout::First(31));
+    for _ in 0..2 {
+        tree.put("shop", at("2026-11-20T10:15:30Z"), body::from_bytes("x")).await.expect("stored");
+    }
+    let listed = tree.list("shop").await.expect("listed");
+    assert_eq!(names(&listed), ["2026-11-20/shop2026-11-20-10-15.sql.gz", "2026-11-20/shop2026-11-20-10-16.sql.gz"]);
+}
+
+#[tokio::test]
+async fn a_cull_takes_the_oldest_of_its_own_tier_and_name() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), Layout::Rolling(Tiers { daily: 2, weekly: 4, monthly: 1 }));
+    for path in [
+        "daily/2026-11-10/pg-shop_2026-11-10_01-00-00.sql.gz",
+        "daily/2026-11-10/pg-shop2_2026-11-10_01-00-00.sql.gz",
+        "daily/2026-11-10/pg-shop_2026-11-10_01-00-00.sql.gz.in_progress",
+        "weekly/2026-11-01/pg-shop_2026-11-01_01-00-00.sql.gz",
+        "2026-11-01/pg-shop_2026-11-01_01-00-00.sql.gz",
+    ] {
+        foreign(root.path(), path);
+    }
+    verified(&tree, "pg-shop", at("2026-11-11T01:00:00Z")).await;
+    let newest = verified(&tree, "pg-shop", at("2026-11-12T01:00:00Z")).await;
+    let gone = tree.cull("pg-shop", at("2026-11-12T01:00:10Z")).await.expect("culled");
+    assert_eq!(names(&gone), ["daily/2026-11-10/pg-shop_2026-11-10_01-00-00.sql.gz"]);
+    assert_eq!(tree.list("pg-shop").await.expect("listed").len(), 4);
+    assert!(root.path().join("daily/2026-11-10/pg-shop2_2026-11-10_01-00-00.sql.gz").exists());
+    assert!(root.path().join("daily/2026-11-10/pg-shop_2026-11-10_01-00-00.sql.gz.in_progress").exists());
+    assert!(root.path().join(newest.key.as_str()).exists());
+}
+
+#[tokio::test]
+async fn a_tier_of_none_deletes_no_fresh_dump_and_takes_none() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), Layout::Rolling(Tiers { daily: 6, weekly: 0, monthly: 1 }));
+    // A Sunday: there is no weekly tier, so that it is a day like the others.
+    let sunday = verified(&tree, "pg-shop", at("2026-11-15T01:00:00Z")).await;
+    assert_eq!(sunday.tier, Some(Tier::Daily));
+    assert_eq!(tree.cull("pg-shop", at("2026-11-15T01:00:10Z")).await.expect("culled"), []);
+    let none = Tree::new(root.path(), Layout::Rolling(Tiers { daily: 0, weekly: 4, monthly: 1 }), TimeZone::UTC);
+    assert!(!none.is_due(at("2026-11-16T01:00:00Z")) && none.is_due(at("2026-11-22T01:00:00Z")));
+    let refused = none.put("pg-shop", at("2026-11-16T01:00:00Z"), body::from_bytes("x")).await;
+    assert!(refused.is_err());
+    assert_eq!(none.cull("pg-shop", at("2026-11-22T01:00:10Z")).await.expect("culled"), [], "what is there is left alone");
+}
+
+#[tokio::test]
+async fn the_last_good_one_stays_however_many_come_after_it() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), Layout::Dated(2));
+    let good = verified(&tree, "pg-shop", at("2026-11-10T01:00:00Z")).await;
+    for day in 11..15 {
+        tree.put("pg-shop", at(&format!("2026-11-{day}T01:00:00Z")), body::from_bytes("x")).await.expect("stored");
+    }
+    let gone = tree.cull("pg-shop", at("2026-11-14T01:00:10Z")).await.expect("culled");
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    assert!(!names(&gone).contains(&good.key.as_str()));
+    // Damaged since: it is good no more, and nothing that is left is known to be.
+    let damaged = Mark { damaged: Some("it is cut short".into()), ..good.mark.clone() };
+    tree.mark(&good.key, &damaged).await.expect("marked");
+    let error = tree.cull("pg-shop", at("2026-11-14T01:00:10Z")).await;
+    let left = tree.list("pg-shop").await.expect("listed");
+    assert!(error.as_ref().is_err() || error.as_ref().is_ok_and(Vec::is_empty), "{error:?}");
+    assert_eq!(left.len(), 3);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    /// Of whatever histories: the newest dump that is known to be good stays, and no tier ever has fewer than it may.
+    #[test]
+    fn no_history_loses_its_newest_good_dump(
+        days in 1_usize..150,
+        daily in 0_u32..8, weekly in 0_u32..5, monthly in 0_u32..3,
+        bad in prop::collection::vec(0_u8..4, 150),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let root = tempfile::tempdir().expect("a folder");
+        let tree = tree(root.path(), Layout::Rolling(Tiers { daily, weekly, monthly }));
+        let mut dumps: Vec<Dump> = Vec::new();
+        let mut now = at("2026-01-01T01:00:00Z");
+        for kind in bad.iter().take(days) {
+            if let Some(tier) = (Tiers { daily, weekly, monthly }).tier(&now.to_zoned(TimeZone::UTC)) {
+                let id = backup_core::BackupId::at(now);
+                let mark = match kind {
+                    0 => Mark { damaged: Some("rot".into()), verified: Some(now), ..Mark::default() },
+                    1 => Mark::default(),
+                    _ => Mark { verified: Some(now), ..Mark::default() },
+                };
+                let key = format!("{tier}/x{id}").parse().expect("a key");
+                dumps.push(Dump { id, key, tier: Some(tier), size: 1, mark });
+                let good = |dump: &&Dump| dump.mark.verified.is_some() && dump.mark.damaged.is_none();
+                let newest = dumps.iter().rev().find(good).map(|dump| dump.id);
+                let verdicts = tree.judge(&dumps, now);
+                dumps.retain(|dump| verdicts.iter().all(|verdict| verdict.id != dump.id || verdict.keep));
+                prop_assert_eq!(dumps.iter().rev().find(good).map(|dump| dump.id), newest);
+                for tier in Tiers::ALL {
+                    let most = (Tiers { daily, weekly, monthly }).of(tier);
+                    let sound = dumps.iter().filter(|dump| dump.tier == Some(tier) && good(dump)).count();
+                    prop_assert!(sound <= most as usize + 2, "{} of {}", sound, tier);
+                }
+            }
+            now += SignedDuration::from_hours(24);
+        }
+        drop(runtime);
+    }
+}
