@@ -14,6 +14,9 @@ const CHUNK: usize = 256 * 1024;
 /// How many chunks of a part are read ahead of their turn: 12 MiB.
 const AHEAD: usize = 48;
 
+/// The last line of a dump that is whole.
+pub(crate) const END: &[u8] = b"-- End of the dump.";
+
 /// How large a range of a table should be for [`dump`], in bytes: one that is read ahead fits into memory mostly.
 pub const RANGE: u64 = 8 * 1024 * 1024;
 
