@@ -41,7 +41,7 @@ impl Style {
         if time.strftime(self.format()).to_string() != stamp {
             return None;
         }
-        Some(zone.to_ambiguous_timestamp(time).compatible().ok()?)
+        zone.to_ambiguous_timestamp(time).compatible().ok()
     }
 }
 
