@@ -184,9 +184,41 @@ impl Server {
         } else if setup.password.is_some() {
             write("pg_hba.conf", b"local all all trust\nhost all all all scram-sha-256\n");
         }
+        Self::keep(major, bin, dir, port, setup.password.clone())
+    }
+
+    /// Starts a standby of this server that has replayed all that is there now.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn standby(&self) -> Self {
+        let dir = tempfile::Builder::new().prefix("backup-pg-").tempdir().expect("a temporary folder").keep();
+        give(&dir);
+        let data = dir.join("data");
+        let copy = as_server(self.command("pg_basebackup"), &dir)
+            .args(["--checkpoint=fast", "--write-recovery-conf", "--no-sync", "--pgdata"])
+            .arg(&data)
+            .output()
+            .expect("pg_basebackup runs");
+        assert!(copy.status.success(), "{}", String::from_utf8_lossy(&copy.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let mut conf = std::fs::read(data.join("postgresql.conf")).expect("the copied postgresql.conf");
+        conf.extend(format!("port = {port}\nunix_socket_directories = '{}'\n", dir.display()).bytes());
+        std::fs::write(data.join("postgresql.conf"), conf).expect("postgresql.conf");
+        let standby = Self::keep(self.major, &self.bin, dir, port, self.password.clone());
+        let standby = standby.unwrap_or_else(|log| panic!("the standby of PostgreSQL {} does not start: {log}", self.major));
+        let now = self.psql("postgres", "SELECT pg_current_wal_lsn()");
+        while standby.psql("postgres", &format!("SELECT pg_last_wal_replay_lsn() >= '{now}'")) != "t" {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        standby
+    }
+
+    /// Starts the server whose files lie in `dir`, under a process that ends it.
+    fn keep(major: Major, bin: &Path, dir: PathBuf, port: u16, password: Option<String>) -> Result<Self, String> {
         let mut keeper = as_server(Command::new("/bin/sh"), &dir)
             .args(["-c", KEEPER, "keeper"])
-            .args([bin, &dir])
+            .args([bin, dir.as_path()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Who reads the test's standard error to its end has waited for the servers to go.
@@ -203,7 +235,7 @@ impl Server {
             let _ = keeper.wait();
             return Err(log.concat());
         }
-        Ok(Self { major, bin: bin.to_owned(), dir, port, password: setup.password.clone(), keeper })
+        Ok(Self { major, bin: bin.to_owned(), dir, port, password, keeper })
     }
 
     /// The server's version.

@@ -9,7 +9,7 @@ use backup_core::{
 };
 use tokio_postgres::error::SqlState;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, few};
 use crate::config::Config;
 use crate::connect::{Purpose, Session, connect};
 use crate::facts::{Instant, PartFacts, Stage};
@@ -17,7 +17,7 @@ use crate::globals::DatabaseRecord;
 use crate::pg_error::pg_error;
 use crate::plan::{Content, Cut, Planned, Planner, Size};
 use crate::pool::Pool;
-use crate::quote::{literal, qualified};
+use crate::quote::{ident, literal, qualified};
 use crate::script::{Item, Scanner};
 use crate::{copy, counts, facts, large_objects, plan};
 
@@ -66,7 +66,7 @@ impl Source for Database {
     async fn snapshot(&self, cx: &Context, _base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
         let leader = connect(&self.config, Purpose::Dump).await?;
         let database = self.config.dbname.clone();
-        let doing = || format!("take a snapshot of the database {}", crate::quote::ident(&database));
+        let doing = || format!("take a snapshot of the database {}", ident(&database));
         let snapshot = cx.unless_cancelled(Box::pin(self.open(cx, leader))).await.doing(doing)?;
         Ok(Box::new(snapshot))
     }
@@ -120,6 +120,15 @@ impl Database {
         let (origin, instant, encoding) = origin(&leader).await?;
         let name = origin.facts.get("database").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
         let catalog = Catalog::read(client, leader.version).await?;
+        let catalog = if self.options.data { catalog } else { catalog.without_data() };
+        if !catalog.left_out.is_empty() {
+            let what = format!(
+                "what is unlogged can be read on the primary only, and is left out of the database {} but for its definition: {}",
+                ident(&name),
+                few(&catalog.left_out, catalog.left_out.len())
+            );
+            cx.tell(Event::Warning { what: &what });
+        }
         let sizes = if self.options.data { sizes(&leader).await? } else { HashMap::new() };
         let large = self.options.data && large_objects::any(client).await?;
         let counts = counts::read(client).await?;
@@ -128,7 +137,7 @@ impl Database {
         // A database that is dropped as a whole needs no more than that.
         let clean = self.options.clean && self.record.as_ref().is_none_or(DatabaseRecord::predefined);
         let planner = Planner { database: &name, folder: self.folder.as_ref(), header: &header, sizes: &sizes, cut, clean };
-        let mut planned = planner.parts(if self.options.data { catalog } else { catalog.without_data() }, large, counts)?;
+        let mut planned = planner.parts(catalog, large, counts)?;
         for planned in &planned {
             let Content::Text(text) = &planned.content else { continue };
             statements_only(text).await.doing(|| format!("trust the definitions of {}", planned.part.name))?;

@@ -15,3 +15,4 @@ mod retention;
 mod roundtrip;
 mod settings;
 mod shop;
+mod standby;

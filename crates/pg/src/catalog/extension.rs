@@ -65,12 +65,15 @@ async fn read_configuration(reader: &mut Reader<'_>, configuration: BTreeMap<u32
     }
     let sql = "SELECT c.oid, c.relkind::text, c.relnamespace, c.relname::text, c.relpages::bigint, \
                ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 \
-               AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum) \
+               AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum), c.relpersistence::text \
                FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1) AND c.relkind IN ('r', 'S') ORDER BY c.oid";
     let mut sequences: Vec<(u32, String, String)> = Vec::new();
     for row in reader.rows("configuration tables of extensions", sql, &[&oids]).await? {
         let (oid, kind, name): (u32, String, String) = (row.get(0), row.get(1), row.get(3));
         let schema = reader.schema(row.get(2))?.to_owned();
+        if !reader.can_read(row.get(6), &schema, &name) {
+            continue;
+        }
         if kind == "S" {
             sequences.push((oid, schema, name));
             continue;

@@ -48,7 +48,7 @@ use tokio_postgres::Client;
 pub(crate) use reader::Reader;
 pub(crate) use row::Row;
 
-use crate::object::{Address, Id, Object};
+use crate::object::{Id, Object};
 use crate::version::Version;
 
 /// What one database holds, in the order of the dump.
@@ -62,6 +62,8 @@ pub(crate) struct Catalog {
     pub(crate) tables: Vec<TableData>,
     /// Sequences and their state.
     pub(crate) sequences: Vec<SequenceData>,
+    /// Unlogged tables and sequences of which a standby has no more than the definition.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// A table whose rows are dumped.
@@ -145,12 +147,16 @@ impl Catalog {
 impl Catalog {
     /// The same without rows and values of sequences.
     pub(crate) fn without_data(self) -> Self {
-        Self { tables: Vec::new(), sequences: Vec::new(), ..self }
+        Self { tables: Vec::new(), sequences: Vec::new(), left_out: Vec::new(), ..self }
     }
 }
 
-/// Whether an address is one of a row that users made (`FirstNormalObjectId` of `access/transam.h`).
-#[expect(dead_code, reason = "for the readers")]
-pub(crate) fn is_user_made(address: Address) -> bool {
-    address.oid >= 16_384
+/// How many objects a message names.
+const NAMED: usize = 5;
+
+/// The first few of `count` names, and how many more there are.
+pub(crate) fn few(names: &[String], count: usize) -> String {
+    let named = names.get(..NAMED).unwrap_or(names);
+    let more = if count > named.len() { format!(" and {} more", count - named.len()) } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{Catalog, Row, SequenceData, TableData};
 use crate::object::{Address, Id, Object, class};
-use crate::quote::{ident, literal};
+use crate::quote::{ident, literal, qualified};
 use crate::version::Version;
 
 /// Collects objects; handed to every reader in turn.
@@ -31,6 +31,9 @@ pub(crate) struct Reader<'a> {
     pub(crate) tables: Vec<TableData>,
     /// Sequences and their state; filled by the reader of sequences.
     pub(crate) sequences: Vec<SequenceData>,
+    /// Whether the server is a standby, which has nothing of unlogged relations.
+    standby: bool,
+    left_out: Vec<String>,
     comments: HashMap<(u32, u32, i32), String>,
     labels: HashMap<(u32, u32, i32), Vec<(String, String)>>,
     extensions: HashMap<Address, Vec<String>>,
@@ -42,11 +45,14 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads what is shared.
     pub(crate) async fn new(client: &'a Client, version: Version) -> Result<Self> {
-        let encoding = client.query_one("SELECT pg_catalog.current_setting('client_encoding') = 'SQL_ASCII'", &[]).await;
+        let sql = "SELECT pg_catalog.current_setting('client_encoding') = 'SQL_ASCII', pg_catalog.pg_is_in_recovery()";
+        let server = client.query_one(sql, &[]).await.map_err(|error| crate::pg_error("ask what the server is", error))?;
         let mut reader = Self {
             client,
             version,
-            raw: encoding.map_err(|error| crate::pg_error("ask for the encoding", error))?.get(0),
+            raw: server.get(0),
+            standby: server.get(1),
+            left_out: Vec::new(),
             roles: HashMap::new(),
             schemas: HashMap::new(),
             members: HashMap::new(),
@@ -142,6 +148,15 @@ impl<'a> Reader<'a> {
         self.schemas.get(&schema).is_some_and(|name| !name.starts_with("pg_") && name != "information_schema")
     }
 
+    /// Whether what a relation holds can be read here; notes it if not. `persistence` is that of `pg_class`.
+    pub(crate) fn can_read(&mut self, persistence: &str, schema: &str, name: &str) -> bool {
+        let can = !(self.standby && persistence == "u");
+        if !can {
+            self.left_out.push(qualified(schema, name));
+        }
+        can
+    }
+
     /// Whether something that was added creates the row at `address`.
     pub(crate) fn knows(&self, address: Address) -> bool {
         self.owners.contains_key(&address)
@@ -202,7 +217,8 @@ impl<'a> Reader<'a> {
         }
         let mut edges: Vec<_> = edges.into_iter().collect();
         edges.sort_unstable();
-        Ok(Catalog { objects: self.objects, edges, tables: self.tables, sequences: self.sequences })
+        let Self { objects, tables, sequences, left_out, .. } = self;
+        Ok(Catalog { objects, edges, tables, sequences, left_out })
     }
 
     /// What creates the row at `address`: its object, or the extension that it is a member of.

@@ -36,7 +36,9 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         let schema = reader.schema(namespace)?.to_owned();
         let object = object(reader, &row, &schema)?;
         reader.add(class::PG_CLASS, object);
-        dumped.push((oid, schema, row.get(2)));
+        if reader.can_read(row.get(3), &schema, row.get(2)) {
+            dumped.push((oid, schema, row.get(2)));
+        }
     }
     let states = states(reader, &dumped).await?;
     for (oid, schema, name) in dumped {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use backup_core::{Error, Result};
 
-use super::{Reader, Row};
+use super::{NAMED, Reader, Row, few};
 use crate::object::{Address, class};
 
 /// The catalogs of objects `x`: the column with their schema, if they have one, and which of their rows are asked for.
@@ -50,9 +50,6 @@ const CATALOGS: &[(&str, &str, &str)] = &[
     ("pg_publication", "", "true"),
     ("pg_publication_rel", "", "true"),
 ];
-
-/// How many objects an error names.
-const NAMED: usize = 5;
 
 /// Fails if the database holds something that no reader knows.
 pub(super) async fn check(reader: &Reader<'_>) -> Result<()> {
@@ -128,8 +125,7 @@ fn refusal(named: &[String], count: usize) -> Option<Error> {
     if count == 0 {
         return None;
     }
-    let more = if count > named.len() { format!(" and {} more", count - named.len()) } else { String::new() };
-    let text = format!("the database holds what cannot be backed up natively: {}{more}", named.join(", "));
+    let text = format!("the database holds what cannot be backed up natively: {}", few(named, count));
     Some(Error::failed(text).with_hint("take it with the external source: --source pg_dumpall"))
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         stand_for(reader, table, id, &tables);
         check::add(reader, table, &tables);
         inherit::add(reader, table, form, &tables);
-        if table.kind == "r" {
+        if table.kind == "r" && reader.can_read(&table.persistence, &table.schema, &table.name) {
             let mut columns: Vec<_> =
                 table.columns.iter().filter(|column| column.generated.is_empty()).map(|c| c.name.clone()).collect();
             let load_via = routes.get(&table.oid).cloned();
