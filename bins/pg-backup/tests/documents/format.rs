@@ -11,7 +11,7 @@ fn block(fence: &str) -> String {
 #[test]
 fn a_cluster_comes_back_by_hand_and_so_does_one_table() {
     let (Some(source), Some(target)) = (Server::start(Major::V15), Server::start(Major::V15)) else { return };
-    if !has(&["zstd", "jq", "sha256sum"]) {
+    if !has(&["zstd", "jq", "sha256sum"], "run ci/install") {
         return;
     }
     load_sample(&source);

@@ -2,6 +2,7 @@
 
 mod demo;
 mod format;
+mod library;
 mod manual;
 
 use std::path::{Path, PathBuf};
@@ -58,13 +59,13 @@ fn run(mut shell: Command) -> String {
     out.into_owned()
 }
 
-/// Whether the programs are there that a page uses beside ours.
+/// Whether the programs are there that a page uses beside ours; `how` they get there.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
-fn has(programs: &[&str]) -> bool {
+fn has(programs: &[&str], how: &str) -> bool {
     let missing = programs.iter().find(|program| Command::new(program).arg("--version").output().is_err());
     if let Some(program) = missing {
-        assert!(std::env::var_os("REQUIRE_SERVICES").is_none(), "{program} is not on the PATH: run ci/install");
-        println!("skipped: {program} is not on the PATH");
+        assert!(std::env::var_os("REQUIRE_SERVICES").is_none(), "{program} is not there: {how}");
+        println!("skipped: {program} is not there: {how}");
     }
     missing.is_none()
 }

@@ -7,7 +7,7 @@ use crate::{blocks, has, load_sample, run, shell, text};
 #[test]
 fn every_command_of_the_manual_does_what_it_says() {
     let (Some(server), Some(empty)) = (Server::start(Major::V17), Server::start(Major::V17)) else { return };
-    if !has(&["age-keygen", "age", "gzip"]) {
+    if !has(&["age-keygen", "age", "gzip"], "run ci/install") {
         return;
     }
     load_sample(&server);

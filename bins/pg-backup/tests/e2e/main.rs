@@ -11,6 +11,7 @@ mod options;
 mod program;
 mod proof;
 mod replication;
+mod resume;
 mod retention;
 mod roundtrip;
 mod settings;

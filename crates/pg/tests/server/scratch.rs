@@ -63,22 +63,18 @@ async fn two_scratch_servers_do_not_meet() {
     assert_eq!(missing.kind(), Kind::NotFound);
 }
 
-/// The other half of the test below, run in a process of its own: starts a server, tells its number, and waits.
-#[tokio::test]
-#[ignore = "is started by the test that kills it"]
-async fn half_of_a_kill() {
-    let Some(scratch) = start(|_| ()).await else { return };
-    println!("server {} {}", scratch.pid().unwrap(), scratch.data().display());
-    std::future::pending::<()>().await;
-}
-
 #[tokio::test]
 async fn a_server_does_not_outlive_a_process_that_was_killed() {
     let Some(scratch) = start(|_| ()).await else { return };
+    // In the process that it starts below.
+    if std::env::var_os("BACKUP_TESTS_DIE").is_some() {
+        println!("server {} {}", scratch.pid().unwrap(), scratch.data().display());
+        std::future::pending::<()>().await;
+    }
     drop(scratch);
     let mut half = Command::new(std::env::current_exe().unwrap());
-    half.args(["--exact", "scratch::half_of_a_kill", "--ignored", "--nocapture"]);
-    let mut half = half.stdout(Stdio::piped()).spawn().unwrap();
+    half.args(["--exact", "scratch::a_server_does_not_outlive_a_process_that_was_killed", "--nocapture"]);
+    let mut half = half.env("BACKUP_TESTS_DIE", "1").stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(half.stdout.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.into_iter().find_map(|line| line.split_once("server ").map(|(_, told)| told.to_owned())).unwrap();
     let (pid, data) = line.split_once(' ').unwrap();
