@@ -59,7 +59,7 @@ fn a_cluster_comes_back(major: Major) {
     let (Some(source), Some(target)) = (Server::start(major), Server::start(major)) else { return };
     corpus::load_all(&source);
     source.psql("postgres", BEYOND);
-    // Bytes of no encoding are not read yet.
+    // Its comments are no text, and this test reads definitions as text; tests of the whole program have it.
     source.psql("postgres", "DROP DATABASE IF EXISTS d_ascii");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let sql = runtime.block_on(script(&source, &target));

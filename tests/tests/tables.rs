@@ -21,7 +21,7 @@ SELECT 'relation', oid::regclass::text, relpersistence, reltablespace, relreplid
   FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'S') AND oid >= 16384 AND relname !~ '^pg_toast' ORDER BY 2;
 ";
 
-/// The SQL files for servers of this version. Those under `later/` wait for object types that are not covered yet.
+/// The SQL files for servers of this version: `later.17+.sql` is for 17 and later.
 fn files(major: Major) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tables");
     let is_for = |path: &PathBuf| {
