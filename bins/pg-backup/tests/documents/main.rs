@@ -1,9 +1,11 @@
 //! What the documents and `./demo` show is what happens.
+#![expect(clippy::panic, reason = "a test fails with what it saw")]
 
 mod demo;
 mod format;
 mod library;
 mod manual;
+mod readme;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
