@@ -6,6 +6,7 @@ mod stats;
 mod tools;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use backup_tests::{Major, Server, Setup};
 use clap::Args;
@@ -110,7 +111,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         measured.push(Row { ours, peer, most, pairs });
     }
-    let report = json!({"conditions": conditions(options, &source), "samples": kept});
+    let report = json!({"conditions": conditions(options, &tools)?, "samples": kept});
     if let Some(path) = &options.json {
         write(path, &report)?;
     }
@@ -150,7 +151,7 @@ fn print(measured: &[Row]) {
             both(|sample| sample.cpu, 1),
             both(|sample| sample.server_cpu, 1),
             both(|sample| sample.peak as f64 / f64::from(1 << 20), 0),
-            both(|sample| sample.bytes as f64 / f64::from(1 << 20), 0),
+            both(|sample| sample.bytes_out as f64 / f64::from(1 << 20), 0),
         );
         if ours == peer && !(wall.low..=wall.high).contains(&1.0) {
             println!("\n**The run is void: the peer against itself is not 1.00.**\n");
@@ -158,11 +159,14 @@ fn print(measured: &[Row]) {
     }
 }
 
-fn conditions(options: &Options, source: &Server) -> Value {
+fn conditions(options: &Options, tools: &Tools<'_>) -> Result<Value> {
+    let source = tools.source;
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    json!({
+    Ok(json!({
+        "program": said(Command::new(&tools.program).arg("--version"))?,
+        "commit": said(Command::new("git").args(["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=, changed"]))?,
         "server": source.psql("postgres", "SELECT version()"),
         "size": options.size, "tables": options.tables, "rounds": options.rounds,
         "database_bytes": source.psql("bench", "SELECT pg_database_size('bench')"),
@@ -171,7 +175,16 @@ fn conditions(options: &Options, source: &Server) -> Value {
         "load": read("/proc/loadavg").trim(),
         "cache": "warm: every tool has run once before",
         "sync": "servers: fsync off; files: pg-backup and pg_dump sync theirs, after a pipe or a redirection sync(1) does",
-    })
+    }))
+}
+
+/// What a program says, if it succeeds.
+fn said(command: &mut Command) -> Result<String> {
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output()?;
+    if !output.status.success() {
+        return Err(format!("{command:?}: {}", output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 fn write(path: &Path, report: &Value) -> Result<()> {

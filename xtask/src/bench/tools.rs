@@ -41,8 +41,10 @@ pub(super) struct Sample {
     pub(super) server_cpu: f64,
     /// Bytes of the largest process.
     pub(super) peak: u64,
-    /// Bytes of what it left.
-    pub(super) bytes: u64,
+    /// Bytes of what it read: as SQL where it read a server, else of the files.
+    pub(super) bytes_in: u64,
+    /// Bytes of the files that it left.
+    pub(super) bytes_out: u64,
 }
 
 /// The commands and where they work.
@@ -128,6 +130,16 @@ impl Tool {
         }
     }
 
+    /// What it reads of what was prepared, or what stands there for the server that it reads.
+    fn input(self) -> &'static str {
+        match self {
+            Self::Restore | Self::Verify => "kept/backup",
+            Self::PgRestore => "kept/directory",
+            Self::GzipTest => "kept/plain.sql.gz",
+            _ => "kept/plain.sql",
+        }
+    }
+
     fn restores(self) -> bool {
         matches!(self, Self::Restore | Self::Psql | Self::PgRestore)
     }
@@ -163,7 +175,8 @@ impl Tools<'_> {
         std::thread::sleep(Duration::from_millis(300));
         let Usage { wall, cpu, peak, .. } = usage;
         let server_cpu = (self.server_cpu(server)? - before).as_secs_f64();
-        Ok(Sample { wall: wall.as_secs_f64(), cpu: cpu.as_secs_f64(), server_cpu, peak, bytes: bytes(&self.work.join("out"))? })
+        let (bytes_in, bytes_out) = (bytes(&self.work.join(tool.input()))?, bytes(&self.work.join("out"))?);
+        Ok(Sample { wall: wall.as_secs_f64(), cpu: cpu.as_secs_f64(), server_cpu, peak, bytes_in, bytes_out })
     }
 
     /// Brings what it left into the other server, if it did not do that itself.
@@ -217,7 +230,9 @@ impl Tools<'_> {
 impl Sample {
     /// As it is kept.
     pub(super) fn json(&self) -> Value {
-        json!({"wall_s": self.wall, "client_cpu_s": self.cpu, "server_cpu_s": self.server_cpu, "peak_bytes": self.peak, "bytes": self.bytes})
+        let Self { wall, cpu, server_cpu, peak, bytes_in, bytes_out } = self;
+        json!({"wall_s": wall, "client_cpu_s": cpu, "server_cpu_s": server_cpu, "peak_bytes": peak,
+            "bytes_in": bytes_in, "bytes_out": bytes_out})
     }
 }
 
@@ -228,7 +243,7 @@ impl fmt::Display for Sample {
             f,
             "{wall:.2} s, CPU {cpu:.2} + {server_cpu:.2} s, {} MiB of memory, {} MiB stored",
             self.peak >> 20,
-            self.bytes >> 20
+            self.bytes_out >> 20
         )
     }
 }
