@@ -117,6 +117,17 @@ fn what_is_published_says_what_it_is() {
     }
 }
 
+#[test]
+fn what_is_published_has_no_test_that_needs_the_harness() {
+    for package in packages().iter().filter(|package| package.is_in("crates") || package.is_in("bins")) {
+        let listed = cargo(&["package", "--list", "--allow-dirty", "--package", &package.name]);
+        for file in listed.lines().filter(|file| file.ends_with(".rs")) {
+            let text = std::fs::read_to_string(package.folder.join(file)).expect("text");
+            assert!(!text.contains("backup_tests"), "{} would publish {file}, which cannot compile there", package.name);
+        }
+    }
+}
+
 /// Files under `folder` whose names end in `end`.
 fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
