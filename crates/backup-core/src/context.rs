@@ -17,12 +17,14 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// Holds what must not be cut: a program awaits it before it exits.
     pub tasks: TaskTracker,
+    /// Has a token while something is stopped or being brought back: no signal that asks ends a program then.
+    pub brackets: TaskTracker,
 }
 
 impl Context {
     /// A context that tells `monitor`.
     pub fn new(monitor: Arc<dyn Monitor>) -> Self {
-        Self { monitor, cancel: CancellationToken::new(), tasks: TaskTracker::new() }
+        Self { monitor, cancel: CancellationToken::new(), tasks: TaskTracker::new(), brackets: TaskTracker::new() }
     }
 
     /// Tells the monitor.

@@ -199,7 +199,7 @@ impl Drop for Journal {
 }
 
 /// The name of the journal's files: what a person recognises, and a digest, as jobs may have any name.
-fn stem(job: &Name) -> String {
+pub(crate) fn stem(job: &Name) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let slug: String = job.as_str().chars().map(plain).take(40).collect();
     let digest = Sha256::of(job.as_str()).to_string();

@@ -39,6 +39,9 @@ async fn read(sink: &dyn Sink, job: &Name, records: &mut Records) -> Result<bool
         return Ok(true);
     }
     records.pinned = beside.files.contains(layout::PIN);
+    if records.pinned {
+        records.pin = beside.why_pinned().await;
+    }
     match read_outline(sink, job, records.id).await {
         Ok(outline) => (records.size, records.needs) = (Some(outline.stored_size()), outline.needs),
         // Someone deletes it just now.
@@ -157,6 +160,14 @@ impl<'a> Beside<'a> {
             }
         }
         Err(Error::failed("found no free name for the record"))
+    }
+
+    /// Why it is pinned, if that can be read: it counts without.
+    async fn why_pinned(&self) -> Option<String> {
+        match attempt::read(self.sink, &self.folder, layout::PIN).await {
+            Ok(Some(Record::Pinned { why, .. })) => why,
+            _ => None,
+        }
     }
 
     /// Puts the pin; one that is there stays as it is.

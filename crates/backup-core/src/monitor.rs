@@ -57,6 +57,16 @@ pub enum Event<'a> {
         /// What becomes of it, and why.
         verdict: &'a crate::Verdict,
     },
+    /// A retention has deleted a backup or an attempt.
+    Deleted {
+        /// Which.
+        id: BackupId,
+    },
+    /// A comparison found a difference; of very many only the first are told.
+    Differs {
+        /// Which.
+        difference: &'a crate::Difference,
+    },
     /// These were stopped.
     Paused {
         /// In the order in which they will be started.

@@ -51,6 +51,7 @@ where
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let entry =
         Entry { job: journal.job().clone(), units, on_failure, phase: Phase::Pausing, at, host, pid: std::process::id() };
+    let _bracket = cx.brackets.token();
     journal.record(&entry)?;
 
     let mut bracket = Bracket { cx, lifecycle, journal, entry: Some(entry) };
@@ -109,9 +110,10 @@ impl Drop for Bracket<'_> {
             return;
         };
         let task = bringing_back(self.cx.clone(), self.lifecycle.clone(), self.journal.clone(), entry);
-        let monitor = self.cx.monitor.clone();
+        let (monitor, bracket) = (self.cx.monitor.clone(), self.cx.brackets.token());
         self.cx.tasks.spawn_on(
             async move {
+                let _bracket = bracket;
                 if let Err(error) = task.await {
                     monitor.on(Event::Warning { what: &error.chain() });
                 }

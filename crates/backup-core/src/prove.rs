@@ -7,11 +7,13 @@ use crate::{BackupId, Checked, Context, Difference, Error, Event, Kind, Name, Re
 
 /// How many differences an error names.
 const NAMED: usize = 3;
+/// How many differences are told.
+const TOLD: usize = 100;
 
 /// Restores `id` of `job` into `target`, a scratch place, compares what is there with what the backup says, and records
 /// the proof if all of the backup was compared: a part that is equal is no proof, and nothing is recorded.
 ///
-/// [`Kind::Differs`] if the two differ, which is recorded too. A backup that is not there is [`Kind::NotFound`], a damaged
+/// [`Kind::Differs`] if the two differ, which is recorded too, and each difference is told, of very many the first hundred. A backup that is not there is [`Kind::NotFound`], a damaged
 /// one [`Kind::Damaged`], which is recorded once all of it was read and that agrees, a cancelled run [`Kind::Cancelled`].
 /// Whatever else kept it from being told, a key that is missing too, is [`Kind::Unproven`], never a pass.
 pub async fn prove(cx: &Context, repo: &dyn Repository, job: &Name, id: BackupId, target: &dyn Target) -> Result<Checked> {
@@ -20,6 +22,9 @@ pub async fn prove(cx: &Context, repo: &dyn Repository, job: &Name, id: BackupId
             if checked.differences.is_empty() {
                 Ok(checked)
             } else {
+                for difference in checked.differences.iter().take(TOLD) {
+                    cx.tell(Event::Differs { difference });
+                }
                 Err(differs(id, &checked.differences))
             }
         }

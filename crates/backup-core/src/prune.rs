@@ -10,7 +10,7 @@ use crate::{BackupId, Context, Doing, Error, Event, Keep, Kind, Name, Records, R
 /// Judges what there is of `job` and deletes what goes, newest first, so that no backup ever lacks one that it needs.
 ///
 /// The plan is told, a [`Event::Judged`] for each verdict, before anything is deleted; it is what is returned, oldest
-/// first. A `dry_run` stops there. While a backup or attempt cannot be read, for a reason that is no damage, there is no plan
+/// first. Each deletion is told too, an [`Event::Deleted`]. A `dry_run` stops there. While a backup or attempt cannot be read, for a reason that is no damage, there is no plan
 /// and nothing goes: what cannot be read now may be the best there is, or need what would go. When a deletion fails or the run is cancelled, what was not reached yet stays.
 /// Whoever calls it holds the job's [`Journal`](crate::Journal), so that no attempt is swept while it is being made.
 pub async fn prune(
@@ -43,9 +43,10 @@ pub async fn prune(
         // Not cut short: a deletion that is under way is quicker ended than explained.
         match repo.delete(job, verdict.id).await {
             // Another machine prunes too.
-            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) if error.kind() == Kind::NotFound => continue,
             deleted => deleted.doing(|| format!("delete {} of {job}", verdict.id))?,
         }
+        cx.tell(Event::Deleted { id: verdict.id });
     }
     repo.sweep(job).await.doing(|| format!("sweep what dead runs of {job} left"))?;
     Ok(verdicts)

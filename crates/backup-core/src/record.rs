@@ -73,6 +73,8 @@ pub struct Records {
     pub unreadable: bool,
     /// Whether it is pinned.
     pub pinned: bool,
+    /// Why it is pinned, in the words of who did.
+    pub pin: Option<String>,
     /// Older backups that a restore of it reads too.
     pub needs: Vec<BackupId>,
     /// Size of the stored files in bytes, if it is listed and its manifest can be read.
@@ -84,8 +86,9 @@ pub struct Records {
 impl Records {
     /// A backup or attempt of which nothing is known yet but how far it got.
     pub fn new(id: BackupId, state: State) -> Self {
-        let (verified, proven, size, why) = (None, None, None, None);
-        Self { id, state, verified, proven, damaged: false, unreadable: false, pinned: false, needs: Vec::new(), size, why }
+        let (verified, proven, pin, size, why) = (None, None, None, None, None);
+        let needs = Vec::new();
+        Self { id, state, verified, proven, damaged: false, unreadable: false, pinned: false, pin, needs, size, why }
     }
 
     /// Whether it is a backup of which nothing bad is known.

@@ -58,6 +58,7 @@ pub(crate) async fn bringing_back(
     journal: Arc<Journal>,
     mut entry: Entry,
 ) -> Result<Entry> {
+    let _bracket = cx.brackets.token();
     entry.phase = Phase::Resuming;
     if let Err(error) = journal.record(&entry) {
         // Not a reason to leave anything stopped.
