@@ -72,7 +72,8 @@ async fn database(cx: &Context, target: &Restore, parts: &Parts, name: &str, che
             let lease = sessions.lease().await?;
             let rows = rows(lease.client(), &table).await;
             lease.give_back();
-            cx.tell(Event::Stage { what: &qualified(&table.schema, &table.name) });
+            let part = qualified(&table.schema, &table.name).parse()?;
+            cx.tell(Event::PartDone { part: &part, bytes: 0 });
             Ok::<_, Error>((table, rows?))
         })
         .buffer_unordered(jobs)
