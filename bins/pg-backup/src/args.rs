@@ -63,12 +63,28 @@ impl Program for PgBackup {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::PgBackup;
 
     #[test]
     fn no_two_flags_clash() {
-        PgBackup::command().debug_assert();
+        backup_cli::command::<PgBackup>().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_its_variable() {
+        let command = backup_cli::command::<PgBackup>();
+        let commands = std::iter::once(&command).chain(command.get_subcommands());
+        let mut options = 0;
+        for (command, option) in commands.flat_map(|command| command.get_arguments().map(move |arg| (command.get_name(), arg)))
+        {
+            let Some(long) = option.get_long() else {
+                assert!(option.is_positional(), "{command} has an option {option} without a name");
+                continue;
+            };
+            let variable = option.get_env().unwrap_or_else(|| panic!("{command} --{long} has no variable"));
+            assert_eq!(variable.to_string_lossy(), format!("BACKUP_{}", long.to_uppercase().replace('-', "_")));
+            options += 1;
+        }
+        assert!(options > 40, "{options} are not all");
     }
 }

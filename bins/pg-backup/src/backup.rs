@@ -30,7 +30,7 @@ pub(crate) struct Backup {
     #[arg(long)]
     no_role_passwords: bool,
     /// How many connections read rows at the same time
-    #[arg(long, value_name = "N", default_value_t = 4, env = "BACKUP_JOBS")]
+    #[arg(long, value_name = "N", default_value_t = 4)]
     jobs: usize,
     /// Who reads the server
     #[arg(long, value_enum, default_value = "native")]
@@ -39,7 +39,7 @@ pub(crate) struct Backup {
     #[arg(long)]
     new_source: bool,
     /// Read the backup back and compare it with its digests when it is taken
-    #[arg(long, env = "BACKUP_VERIFY")]
+    #[arg(long)]
     verify: bool,
     #[command(flatten)]
     seal: SealArgs,
@@ -62,6 +62,7 @@ impl Backup {
             Cluster { config, options }.sources(cx).await
         });
         let manifest = backup(cx, &repo, job, sources, Options { new_source: self.new_source }).await?;
+        let _reading = if self.verify { face.reading(job)? } else { None };
         drop(held);
         if self.verify {
             verify(cx, &repo, job, manifest.id, false).await?;

@@ -1,7 +1,7 @@
 //! `--check-sql`: queries of the user's and what they show.
 
-use backup_cli::Face;
-use backup_core::{Error, Result};
+use backup_cli::{Face, one_line};
+use backup_core::{Context, Error, Result};
 use backup_pg::{Config, Table, check_sql};
 use clap::Args;
 
@@ -18,7 +18,7 @@ pub(crate) struct Check {
 
 impl Check {
     /// Runs the queries on the server at `config`, where `restored` are the databases.
-    pub(crate) async fn run(&self, config: &Config, restored: &[String]) -> Result<Vec<Table>> {
+    pub(crate) async fn run(&self, cx: &Context, config: &Config, restored: &[String]) -> Result<Vec<Table>> {
         if self.queries.is_empty() {
             return Ok(Vec::new());
         }
@@ -32,20 +32,20 @@ impl Check {
                     .with_hint("name it with --check-database"));
             }
         };
-        check_sql(&config.with_database(database.as_str()), &self.queries).await
+        cx.unless_cancelled(check_sql(&config.with_database(database.as_str()), &self.queries)).await
     }
 
     /// Prints what they showed.
     pub(crate) fn show(face: &Face, tables: &[Table]) -> Result<()> {
         for table in tables {
-            let mut text = format!("check {}\n{}", table.query, table.columns.join(" | "));
-            for row in &table.rows {
+            let mut lines = vec![format!("check {}", table.query), table.columns.join(" | ")];
+            lines.extend(table.rows.iter().map(|row| {
                 let values: Vec<&str> = row.iter().map(|value| value.as_deref().unwrap_or("NULL")).collect();
-                text.push('\n');
-                text.push_str(&values.join(" | "));
-            }
-            text.push_str(&format!("\n({} rows)", table.count));
-            face.report.result(&text, table)?;
+                values.join(" | ")
+            }));
+            lines.push(format!("({} rows)", table.count));
+            let lines: Vec<String> = lines.iter().map(|line| one_line(line)).collect();
+            face.report.result(&lines.join("\n"), table)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
     /// A connection string: postgresql://…, or key=value pairs. What it leaves out comes from the environment as libpq has it
-    #[arg(long, value_name = "CONNINFO", env = "BACKUP_SERVER", hide_env_values = true, global = true)]
+    #[arg(long, value_name = "CONNINFO", hide_env_values = true, global = true)]
     server: Option<String>,
 }
 
@@ -21,11 +21,12 @@ impl Connection {
 
 /// The parameters that `conninfo` and the environment give.
 pub(crate) fn config(cx: &Context, conninfo: &str) -> Result<Config> {
-    let names_database = std::env::var_os("PGDATABASE").is_some() || conninfo.contains("dbname") || conninfo.contains("://");
-    let mut config = Config::resolve(conninfo, |name| std::env::var(name).ok())?;
-    if !names_database {
-        config = config.with_database("postgres");
-    }
+    let variable = |name: &str| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        // What the environment says counts last, after the string and the service.
+        value.or_else(|| (name == "PGDATABASE").then(|| "postgres".to_owned()))
+    };
+    let config = Config::resolve(conninfo, variable)?;
     for warning in &config.warnings {
         cx.tell(Event::Warning { what: warning });
     }

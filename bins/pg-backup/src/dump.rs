@@ -32,7 +32,7 @@ pub(crate) struct Dump {
     #[arg(long, requires = "database")]
     create: bool,
     /// How many connections read rows at the same time
-    #[arg(long, value_name = "N", default_value_t = 2, env = "BACKUP_JOBS")]
+    #[arg(long, value_name = "N", default_value_t = 2)]
     jobs: usize,
 }
 
@@ -59,7 +59,7 @@ impl Dump {
         let sources: Vec<Box<dyn Source>> =
             sources.into_iter().enumerate().filter(|(at, _)| wanted(*at)).map(|(_, source)| source).collect();
         let mut out = BufWriter::with_capacity(256 * 1024, tokio::io::stdout());
-        dump(cx, &sources, &mut out).await
+        cx.unless_cancelled(dump(cx, &sources, &mut out)).await
     }
 }
 

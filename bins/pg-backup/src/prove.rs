@@ -4,54 +4,56 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use backup_cli::{Face, UnsealArgs, Wanted};
+use backup_cli::Face;
 use backup_core::{
-    Checked, Context, Error, Event, Kind, Name, Repository, Restored, Result, Seal, Stored, Target, prove, which,
+    Checked, Context, Error, Event, Kind, Name, Origin, Repository, Restored, Result, Seal, Stored, Target, prove,
 };
 use backup_pg::restore::{Restore, RestoreOptions};
-use backup_pg::{Config, Scratch, ServerShape, Table, Version};
+use backup_pg::{Config, Scratch, ServerShape, Table, Version, check_sql};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use crate::check::Check;
 use crate::connection::config;
+use crate::what::What;
 
 /// Which backup, and where it is proven.
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
     #[command(flatten)]
-    wanted: Wanted,
+    what: What,
     /// Use this empty server instead of starting one from the PostgreSQL programs of this machine
-    #[arg(long, value_name = "CONNINFO", env = "BACKUP_SCRATCH", hide_env_values = true)]
+    #[arg(long, value_name = "CONNINFO", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     scratch: Option<String>,
     /// Where initdb and postgres are
-    #[arg(long, value_name = "DIR", env = "BACKUP_PG_BIN", conflicts_with = "scratch")]
+    #[arg(long, value_name = "DIR", conflicts_with = "scratch")]
     pg_bin: Option<PathBuf>,
     /// Where the scratch server's files go: as much space as the databases take
-    #[arg(long, value_name = "DIR", env = "BACKUP_SCRATCH_DIR", conflicts_with = "scratch")]
+    #[arg(long, value_name = "DIR", conflicts_with = "scratch")]
     scratch_dir: Option<PathBuf>,
-    /// Only this database; may be given several times
-    #[arg(long = "database", value_name = "NAME")]
-    databases: Vec<String>,
-    /// How many connections load rows and build indexes at the same time
-    #[arg(long, value_name = "N", default_value_t = 4, env = "BACKUP_JOBS")]
-    jobs: usize,
-    #[command(flatten)]
-    check: Check,
-    #[command(flatten)]
-    unseal: UnsealArgs,
 }
 
 impl Prove {
     pub(crate) async fn run(self, face: &Face, job: &Name) -> Result<()> {
-        let cx = &face.cx;
-        let repo = face.repository(Seal::default(), self.unseal.unseal()?)?;
-        let id = which(&repo, job, &self.wanted.which).await?;
+        let (cx, what) = (&face.cx, self.what);
+        let repo = face.repository(Seal::default(), what.unseal.unseal()?)?;
+        let _reading = face.reading(job)?;
+        let id = face.which(&repo, job, &what.wanted.which).await?;
+        // Not kept: a manifest can be large, and the proof reads it for itself.
+        let opened = cx.unless_cancelled(repo.open(job, id)).await.map_err(|error| match error.kind() {
+            Kind::Failed => error.with_kind(Kind::Unproven),
+            _ => error,
+        });
+        let origin = opened?.manifest().origin.clone();
         let (scratch, at) = match &self.scratch {
-            Some(conninfo) => (None, config(cx, conninfo)?),
+            Some(conninfo) => {
+                let at = config(cx, conninfo)?;
+                cx.unless_cancelled(refuse_the_original(&at, &origin)).await?;
+                (None, at)
+            }
             None => {
                 cx.tell(Event::Stage { what: "start a scratch server" });
-                // Not kept: a manifest can be large, and the proof reads it for itself.
-                let shape = shape(&*repo.open(job, id).await?)?;
+                let shape = shape(&origin)?;
                 let start = Scratch::start(self.pg_bin.as_deref(), self.scratch_dir.as_deref(), &shape);
                 let scratch = cx.unless_cancelled(start).await?;
                 for note in scratch.notes() {
@@ -61,25 +63,50 @@ impl Prove {
                 (Some(scratch), at)
             }
         };
-        let options = RestoreOptions {
-            only: self.databases,
-            jobs: self.jobs,
-            tablespaces_in_place: scratch.is_some(),
-            ..RestoreOptions::default()
-        };
-        let target = Proving { restore: Restore { config: at, options }, check: self.check, shown: Mutex::default() };
+        let options = RestoreOptions { tablespaces_in_place: scratch.is_some(), ..what.options() };
+        let target = Proving { restore: Restore { config: at, options }, check: what.check, shown: Mutex::default() };
         let checked = prove(cx, &repo, job, id, &target).await;
-        if let Some(scratch) = scratch {
-            scratch.stop().await?;
+        let shown = Check::show(face, &target.shown.lock().unwrap_or_else(PoisonError::into_inner).1);
+        let stopped = match scratch {
+            Some(scratch) => scratch.stop().await,
+            None => Ok(()),
+        };
+        match checked {
+            Ok(checked) => {
+                face.report.equal(id, &checked)?;
+                shown.and(stopped)
+            }
+            // What it found counts for more than what went wrong after it.
+            Err(error) => {
+                for after in [shown, stopped].into_iter().filter_map(Result::err) {
+                    cx.tell(Event::Warning { what: &after.chain() });
+                }
+                Err(error)
+            }
         }
-        Check::show(face, &target.shown.lock().unwrap_or_else(PoisonError::into_inner).1)?;
-        Ok(face.report.checked(id, &checked?)?)
     }
 }
 
+/// Refuses the very server that was backed up, and any copy of it, while it has databases: roles would be changed there
+/// before anything else is refused. What the connection string leaves out comes from the environment, and there it is.
+async fn refuse_the_original(at: &Config, origin: &Origin) -> Result<()> {
+    let identity = "SELECT system_identifier FROM pg_catalog.pg_control_system()";
+    let databases = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres'";
+    let tables = check_sql(at, &[identity.to_owned(), databases.to_owned()]).await;
+    let tables = tables.map_err(|error| error.with_kind(Kind::Unproven))?;
+    let [identity, databases] = tables.as_slice() else {
+        return Err(Error::new(Kind::Unproven, "the scratch server does not say which it is"));
+    };
+    let is_original = identity.rows.iter().flatten().flatten().any(|identity| *identity == origin.identity);
+    if is_original && databases.count > 0 {
+        return Err(Error::usage(format!("{} is the server that was backed up, with its databases", at.describe()))
+            .with_hint("name another server with --scratch, or leave it out and one is started"));
+    }
+    Ok(())
+}
+
 /// A server like the one that was backed up.
-fn shape(stored: &dyn Stored) -> Result<ServerShape> {
-    let origin = &stored.manifest().origin;
+fn shape(origin: &Origin) -> Result<ServerShape> {
     let unknown =
         || Error::new(Kind::Unproven, format!("the backup is of PostgreSQL {:?}, which says no version", origin.version));
     let version = Version::of_program(&format!("(PostgreSQL) {}", origin.version)).ok_or_else(unknown)?;
@@ -112,7 +139,7 @@ impl Target for Proving {
         let checked = self.restore.compare(cx, backup).await?;
         let config: &Config = &self.restore.config;
         let restored = self.shown.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
-        let tables = self.check.run(config, &restored).await?;
+        let tables = self.check.run(cx, config, &restored).await?;
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).1 = tables;
         Ok(checked)
     }

@@ -1,6 +1,6 @@
 //! The commands that every program has: list, show, verify, prune, pin, unpin, completions, man.
 
-use backup_core::{BackupId, Doing, Error, Keep, Kind, Name, Record, Repository, Result, Seal, Which, prune, verify, which};
+use backup_core::{Doing, Error, Keep, Kind, Name, Record, Repository, Result, Seal, Which, prune, verify};
 use clap::{Args, CommandFactory, Subcommand};
 use clap_complete::Shell;
 use jiff::{Timestamp, tz::TimeZone};
@@ -8,6 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::common::UnsealArgs;
 use crate::exit::TABLE;
 use crate::run::Face;
+use crate::variables::command;
 
 /// Which backup.
 #[derive(Debug, Clone, Args)]
@@ -73,28 +74,28 @@ pub enum Manage {
 #[derive(Debug, Clone, Args)]
 pub struct PruneArgs {
     /// Keep the newest N
-    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_LAST")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     keep_last: u32,
     /// Keep those of the last duration, such as 14d or 2w
-    #[arg(long, value_name = "DURATION", env = "BACKUP_KEEP_WITHIN")]
+    #[arg(long, value_name = "DURATION")]
     keep_within: Option<jiff::Span>,
     /// Keep the newest of each of the last N hours that have one
-    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_HOURLY")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     keep_hourly: u32,
     /// … of the last N days
-    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_DAILY")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     keep_daily: u32,
     /// … of the last N weeks
-    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_WEEKLY")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     keep_weekly: u32,
     /// … of the last N months
-    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_MONTHLY")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     keep_monthly: u32,
     /// … of the last N years
-    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_YEARLY")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     keep_yearly: u32,
     /// Keep at least the newest N, whatever their age
-    #[arg(long, value_name = "N", default_value_t = 0, env = "BACKUP_KEEP_MINIMUM")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     keep_minimum: u32,
     /// Prune although the newest attempt failed
     #[arg(long)]
@@ -126,7 +127,7 @@ impl Manage {
         let told = match self {
             Self::List => {
                 let repo = face.repository(Seal::default(), Default::default())?;
-                let records = repo.records(job).await?;
+                let records = face.cx.unless_cancelled(repo.records(job)).await?;
                 if records.is_empty() {
                     return Err(none(job));
                 }
@@ -134,15 +135,17 @@ impl Manage {
             }
             Self::Show { wanted, unseal } => {
                 let repo = face.repository(Seal::default(), unseal.unseal()?)?;
-                let id = which(&repo, job, &wanted.which).await?;
+                let id = face.which(&repo, job, &wanted.which).await?;
                 // Without a key the parts of an encrypted backup stay unknown, and the rest is shown.
-                let stored = if unseal.is_empty() { repo.open_sealed(job, id).await? } else { repo.open(job, id).await? };
-                let records = repo.records(job).await?;
+                let open = if unseal.is_empty() { repo.open_sealed(job, id) } else { repo.open(job, id) };
+                let stored = face.cx.unless_cancelled(open).await?;
+                let records = face.cx.unless_cancelled(repo.records(job)).await?;
                 face.report.show(stored.manifest(), records.iter().find(|record| record.id == id))
             }
             Self::Verify { wanted, unseal_too, unseal } => {
                 let repo = face.repository(Seal::default(), unseal.unseal()?)?;
-                let id = which(&repo, job, &wanted.which).await?;
+                let _reading = face.reading(job)?;
+                let id = face.which(&repo, job, &wanted.which).await?;
                 let unseal_too = unseal_too || !unseal.is_empty();
                 let bytes = face.cx.unless_cancelled(verify(&face.cx, &repo, job, id, unseal_too)).await?;
                 let text = format!("verified {id}: {bytes} bytes are what was written");
@@ -151,30 +154,32 @@ impl Manage {
             Self::Prune(args) => {
                 let repo = face.repository(Seal::default(), Default::default())?;
                 let _held = face.hold(job)?;
-                let keep = args.keep();
-                let verdicts = prune(&face.cx, &repo, job, &keep, Timestamp::now(), &TimeZone::system(), args.dry_run).await?;
-                face.report.verdicts(&verdicts)
+                let _deleting = face.deleting(job)?;
+                // The verdicts and what was deleted are told as they happen, so that they are known if it fails.
+                prune(&face.cx, &repo, job, &args.keep(), Timestamp::now(), &TimeZone::system(), args.dry_run).await?;
+                Ok(())
             }
             Self::Pin { wanted, why } => {
                 let repo = face.repository(Seal::default(), Default::default())?;
-                let id = which(&repo, job, &wanted.which).await?;
+                let _reading = face.reading(job)?;
+                let id = face.which(&repo, job, &wanted.which).await?;
                 repo.record(job, id, &Record::Pinned { at: Timestamp::now(), why }).await?;
-                told(face, id, "pinned")
+                face.report.done(id, "pinned")
             }
             Self::Unpin { wanted } => {
                 let repo = face.repository(Seal::default(), Default::default())?;
-                let id = which(&repo, job, &wanted.which).await?;
+                let id = face.which(&repo, job, &wanted.which).await?;
                 repo.unpin(job, id).await?;
-                told(face, id, "unpinned")
+                face.report.done(id, "unpinned")
             }
             Self::Completions { shell } => {
-                let mut command = P::command();
+                let mut command = command::<P>();
                 let name = command.get_name().to_owned();
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut command, name, &mut script);
                 write(&script)
             }
-            Self::Man => write(&man(P::command())?),
+            Self::Man => write(&man(command::<P>())?),
         };
         told.doing(|| "write the result")
     }
@@ -192,10 +197,6 @@ pub fn man(command: clap::Command) -> Result<Vec<u8>> {
         sub.render_options_section(&mut page).doing(|| "write the manual page")?;
     }
     Ok(page)
-}
-
-fn told(face: &Face, id: BackupId, what: &str) -> std::io::Result<()> {
-    face.report.result(&format!("{what} {id}"), &serde_json::json!({"id": id, "done": what}))
 }
 
 fn write(bytes: &[u8]) -> std::io::Result<()> {

@@ -3,28 +3,28 @@
 use std::path::PathBuf;
 
 use backup_core::{Compression, Doing, Error, Identity, Name, Passphrase, Recipient, Result, Seal, Unseal};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 /// Options of every program; each has its environment variable.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// Where backups lie: PATH or file:///PATH
-    #[arg(long, value_name = "SINK", env = "BACKUP_TO", global = true)]
+    #[arg(long, value_name = "SINK", global = true)]
     pub to: Option<String>,
     /// What the backups of one thing are kept under, apart from others in the same sink
-    #[arg(long, value_name = "NAME", env = "BACKUP_JOB", global = true)]
+    #[arg(long, value_name = "NAME", global = true)]
     pub job: Option<String>,
     /// Tell progress and results as JSON, a line each
-    #[arg(long, env = "BACKUP_JSON", global = true)]
+    #[arg(long, global = true)]
     pub json: bool,
     /// Tell nothing but errors and results
-    #[arg(short, long, env = "BACKUP_QUIET", conflicts_with = "verbose", global = true)]
+    #[arg(short, long, conflicts_with = "verbose", global = true)]
     pub quiet: bool,
     /// Tell more: each part, and what the libraries log
-    #[arg(short, long, env = "BACKUP_VERBOSE", global = true)]
+    #[arg(short, long, global = true)]
     pub verbose: bool,
     /// Where locks and journals of runs lie [default: the state folder of the user or system]
-    #[arg(long, value_name = "DIR", env = "BACKUP_STATE", global = true)]
+    #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
 }
 
@@ -34,14 +34,14 @@ impl Common {
         self.job.as_deref().unwrap_or(fallback).parse()
     }
 
-    /// Where locks and journals lie: `--state`, else what systemd gave, else `/var/lib/backup` for root and
+    /// Where locks and journals lie: `--state`, else the first that systemd gave, else `/var/lib/backup` for root and
     /// `~/.local/state/backup` for others.
     pub(crate) fn state(&self) -> Result<PathBuf> {
         let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let is_root = || std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
         self.state
             .clone()
-            .or_else(|| var("STATE_DIRECTORY"))
+            .or_else(|| std::env::split_paths(&var("STATE_DIRECTORY")?).next())
             .or_else(|| var("XDG_STATE_HOME").map(|home| home.join("backup")))
             .or_else(|| is_root().then(|| PathBuf::from("/var/lib/backup")))
             .or_else(|| var("HOME").map(|home| home.join(".local/state/backup")))
@@ -49,50 +49,37 @@ impl Common {
     }
 }
 
-/// How parts are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Compress {
-    Zstd,
-    Gzip,
-    None,
-}
-
 /// How a backup is sealed.
 #[derive(Debug, Clone, Args)]
 pub struct SealArgs {
-    /// How parts are compressed
-    #[arg(long, value_enum, default_value = "zstd", env = "BACKUP_COMPRESS")]
-    compress: Compress,
-    /// Encrypt to this age recipient (age1…); may be given several times
-    #[arg(long = "recipient", value_name = "AGE1…", env = "BACKUP_RECIPIENTS", value_delimiter = ',')]
+    /// How parts are compressed: zstd, zstd:1 to zstd:22, gzip, gzip:1 to gzip:9, or none
+    #[arg(long, value_name = "HOW", default_value = "zstd")]
+    compress: Compression,
+    /// Encrypt to this age recipient (age1…); may be given several times, or with commas between them
+    #[arg(long = "recipient", value_name = "AGE1…", value_delimiter = ',')]
     recipients: Vec<String>,
     /// Encrypt with the passphrase that is the first line of this file
-    #[arg(long, value_name = "FILE", env = "BACKUP_SEAL_PASSPHRASE_FILE", conflicts_with = "recipients")]
+    #[arg(long, value_name = "FILE", conflicts_with = "recipients")]
     seal_passphrase_file: Option<PathBuf>,
 }
 
 impl SealArgs {
     /// What they say.
     pub fn seal(&self) -> Result<Seal> {
-        let compression = match self.compress {
-            Compress::Zstd => Compression::default(),
-            Compress::Gzip => Compression::Gzip(6),
-            Compress::None => Compression::None,
-        };
         let recipients = self.recipients.iter().map(|text| text.parse::<Recipient>()).collect::<Result<_>>()?;
         let passphrase = self.seal_passphrase_file.as_deref().map(passphrase).transpose()?;
-        Ok(Seal { compression, recipients, passphrase })
+        Ok(Seal { compression: self.compress, recipients, passphrase })
     }
 }
 
 /// How an encrypted backup is opened.
 #[derive(Debug, Clone, Args)]
 pub struct UnsealArgs {
-    /// Open encrypted backups with the age identities in this file; may be given several times
-    #[arg(long = "identity", value_name = "FILE", env = "BACKUP_IDENTITY", value_delimiter = ',')]
+    /// Open encrypted backups with the age identities in this file; may be given several times, or with commas between them
+    #[arg(long = "identity", value_name = "FILE", value_delimiter = ',')]
     identities: Vec<PathBuf>,
     /// Open encrypted backups with the passphrase that is the first line of this file
-    #[arg(long, value_name = "FILE", env = "BACKUP_PASSPHRASE_FILE")]
+    #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
 

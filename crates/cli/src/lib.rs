@@ -8,12 +8,15 @@ mod exit;
 mod progress;
 mod report;
 mod run;
+mod signals;
 mod sinks;
+mod variables;
 
 pub use commands::{Manage, PruneArgs, Wanted, man};
 pub use common::{Common, SealArgs, UnsealArgs};
 pub use exit::exit_code;
 pub use progress::Progress;
-pub use report::Report;
+pub use report::{Report, one_line};
 pub use run::{Face, Program, run};
-pub use sinks::Sinks;
+pub use sinks::{Opened, Sinks};
+pub use variables::command;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use backup_core::{BackupId, Checked, Error, Manifest, Records, Restored, State, Verdict};
+use backup_core::{BackupId, Checked, Difference, Error, Manifest, Records, Restored, State, Verdict};
 use serde::Serialize;
 use serde_json::json;
 
@@ -35,6 +35,11 @@ impl Report {
         self.result(&id.to_string(), &value)
     }
 
+    /// That something was done to a backup: `deleted`, `pinned`.
+    pub fn done(&self, id: BackupId, what: &str) -> io::Result<()> {
+        self.result(&format!("{what} {id}"), &json!({"id": id, "done": what}))
+    }
+
     /// A line for each backup and attempt.
     pub fn list(&self, records: &[Records]) -> io::Result<()> {
         for record in records {
@@ -53,8 +58,8 @@ impl Report {
             };
             let size = record.size.map(size).unwrap_or_default();
             let why = record.why.as_deref().unwrap_or_default();
-            let line = format!("{}  {state:<7}  {size:>11}  {} {}", record.id, marks.join(", "), one_line(why));
-            self.result(line.trim_end(), record)?;
+            let line = format!("{}  {state:<7}  {size:>11}  {} {why}", record.id, marks.join(", "));
+            self.result(one_line(&line).trim_end(), record)?;
         }
         Ok(())
     }
@@ -65,57 +70,55 @@ impl Report {
             return self.result("", &json!({"manifest": manifest, "records": records}));
         }
         let mut out = io::stdout().lock();
-        writeln!(out, "backup     {} of job {}", manifest.id, one_line(manifest.job.as_str()))?;
-        writeln!(out, "taken by   {} in {:#}", manifest.program, manifest.finished.duration_since(manifest.started))?;
-        writeln!(out, "source     {} {} ({})", manifest.origin.kind, manifest.origin.version, manifest.origin.identity)?;
-        writeln!(
-            out,
-            "sealed     {}{}",
-            manifest.seal.compression,
-            manifest.seal.encryption.iter().map(|by| format!(", {by}")).collect::<String>()
-        )?;
-        writeln!(out, "stored     {} files, {}", manifest.files.len() + 1, size(manifest.stored_size()))?;
+        // None of it is ours: it must not move the cursor.
+        let mut line = |text: String| writeln!(out, "{}", one_line(&text));
+        let (origin, seal) = (&manifest.origin, &manifest.seal);
+        line(format!("backup     {} of job {}", manifest.id, manifest.job))?;
+        line(format!("taken by   {} in {:#}", manifest.program, manifest.finished.duration_since(manifest.started)))?;
+        line(format!("source     {} {} ({})", origin.kind, origin.version, origin.identity))?;
+        let encryption: String = seal.encryption.iter().map(|by| format!(", {by}")).collect();
+        line(format!("sealed     {}{encryption}", seal.compression))?;
+        line(format!("stored     {} files, {}", manifest.files.len() + 1, size(manifest.stored_size())))?;
         if let Some(records) = records {
             let when = |time: Option<jiff::Timestamp>| time.map_or_else(|| "never".to_owned(), |time| time.to_string());
-            writeln!(out, "verified   {}", when(records.verified))?;
-            writeln!(out, "proven     {}", when(records.proven))?;
+            line(format!("verified   {}", when(records.verified)))?;
+            line(format!("proven     {}", when(records.proven)))?;
+            if records.pinned {
+                line(format!("pinned     {}", records.pin.as_deref().unwrap_or("without a word why")))?;
+            }
         }
         for part in &manifest.parts {
-            writeln!(out, "{:>11}  {}", size(part.size), one_line(part.name.as_str()))?;
+            line(format!("{:>11}  {}", size(part.size), part.name))?;
         }
         out.flush()
     }
 
-    /// What a prune decided, a line each.
-    pub fn verdicts(&self, verdicts: &[Verdict]) -> io::Result<()> {
-        for verdict in verdicts {
-            let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
-            let text = format!("{}  {:<5}  {}", verdict.id, if verdict.keep { "keep" } else { "prune" }, reasons.join(", "));
-            self.result(&text, &json!({"id": verdict.id, "keep": verdict.keep, "reasons": reasons}))?;
-        }
-        Ok(())
+    /// What a prune decided of a backup.
+    pub fn verdict(&self, verdict: &Verdict) -> io::Result<()> {
+        let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
+        let text = format!("{}  {:<5}  {}", verdict.id, if verdict.keep { "keep" } else { "prune" }, reasons.join(", "));
+        self.result(&text, &json!({"id": verdict.id, "keep": verdict.keep, "reasons": reasons}))
     }
 
     /// What a restore brought back.
     pub fn restored(&self, id: BackupId, restored: &Restored) -> io::Result<()> {
         let counts: Vec<String> = restored.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
-        let what: Vec<String> = restored.what.iter().map(|what| one_line(what)).collect();
-        let text = format!("restored {id}: {} ({})", what.join(", "), counts.join(", "));
-        self.result(&text, &json!({"id": id, "restored": restored}))
+        let text = format!("restored {id}: {} ({})", restored.what.join(", "), counts.join(", "));
+        self.result(&one_line(&text), &json!({"id": id, "restored": restored}))
     }
 
-    /// What a comparison found.
-    pub fn checked(&self, id: BackupId, checked: &Checked) -> io::Result<()> {
+    /// A place in which what was restored is not what was backed up.
+    pub fn difference(&self, difference: &Difference) -> io::Result<()> {
+        let Difference { what, expected, found } = difference;
+        self.result(&one_line(&format!("{what}: {expected} in the backup, {found} restored")), difference)
+    }
+
+    /// What was compared and is equal: a proof if it is the whole backup.
+    pub fn equal(&self, id: BackupId, checked: &Checked) -> io::Result<()> {
         let counts: Vec<String> = checked.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
-        for difference in &checked.differences {
-            let text = format!("{}: expected {}, found {}", one_line(&difference.what), difference.expected, difference.found);
-            self.result(&text, difference)?;
-        }
-        let text = match checked.differences.len() {
-            0 => format!("proven {id}: equal in {}", counts.join(", ")),
-            several => format!("{id} differs in {several} places of {}", counts.join(", ")),
-        };
-        self.result(&text, &json!({"id": id, "checked": checked}))
+        let what = if checked.is_proof() { "proven" } else { "compared" };
+        let text = format!("{what} {id}: equal in {}", counts.join(", "));
+        self.result(&one_line(&text), &json!({"id": id, "checked": checked}))
     }
 
     /// An error: what failed and then what to do, each on a line of its own.
@@ -133,7 +136,7 @@ impl Report {
     }
 }
 
-/// `text` without control characters: names from outside must not move the cursor.
-fn one_line(text: &str) -> String {
+/// `text` without control characters: what comes from outside must not move the cursor.
+pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -3,15 +3,18 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use backup_core::{Context, Error, Journal, Kind, Name, Plain, Result, Seal, Sha256, Unseal};
+use backup_core::{
+    BackupId, Context, Error, Event, Journal, Kind, Name, Plain, ReadLock, Result, Seal, Sha256, Unseal, Which, which,
+};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::common::Common;
 use crate::exit::exit_code;
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::sinks::Sinks;
+use crate::signals::Signals;
+use crate::sinks::{Opened, Sinks};
+use crate::variables::command;
 
 /// A program of the family.
 pub trait Program: Parser {
@@ -46,27 +49,41 @@ pub struct Face {
 impl Face {
     /// The repository that `--to` names.
     pub fn repository(&self, seal: Seal, unseal: Unseal) -> Result<Plain> {
-        let to = self.common.to.as_deref();
-        let to =
-            to.ok_or_else(|| Error::usage("it is not said where backups lie").with_hint("give --to SINK or set BACKUP_TO"))?;
-        let mut plain = Plain::new((self.sinks)().open(to)?, self.program);
+        let mut plain = Plain::new(self.sink()?.sink, self.program);
         (plain.seal, plain.unseal) = (seal, unseal);
         Ok(plain)
     }
 
+    /// The backup of `job` that is meant. Cut short when the run is cancelled, also where the storage hangs.
+    pub async fn which(&self, repo: &Plain, job: &Name, wanted: &Which) -> Result<BackupId> {
+        self.cx.unless_cancelled(which(repo, job, wanted)).await
+    }
+
     /// Holds the job: while the journal is open, no other run on this machine can be. [`Kind::Busy`] if one is.
     pub fn hold(&self, job: &Name) -> Result<Journal> {
-        // The same job in another sink is another job. A path is the same however it is written.
-        let to = self.common.to.as_deref().unwrap_or_default();
-        let path = to.strip_prefix("file://localhost").or_else(|| to.strip_prefix("file://")).unwrap_or(to);
-        let place = if path.contains("://") { path.into() } else { std::path::absolute(path).unwrap_or_else(|_| path.into()) };
-        let place: std::path::PathBuf = place.components().collect();
-        let folder = self.common.state()?.join(&Sha256::of(place.as_os_str().as_encoded_bytes()).to_string()[..16]);
-        Journal::open(&folder, job)
+        Journal::open(&self.locks()?, job)
     }
-}
 
-impl Face {
+    /// Keeps the backups of `job` from being pruned on this machine while they are read. [`Kind::Busy`] if they are just now.
+    ///
+    /// Whoever cannot lock, as with a state folder that is read-only, is warned and reads all the same.
+    pub fn reading(&self, job: &Name) -> Result<Option<ReadLock>> {
+        match self.locks().and_then(|folder| ReadLock::shared(&folder, job)) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(error) if matches!(error.kind(), Kind::Busy | Kind::Usage) => Err(error),
+            Err(error) => {
+                let what = format!("nothing keeps a prune from the backups while they are read: {}", error.chain());
+                self.cx.tell(Event::Warning { what: &what });
+                Ok(None)
+            }
+        }
+    }
+
+    /// The reverse of [`reading`](Self::reading), for whoever deletes backups. [`Kind::Busy`] while one is read.
+    pub fn deleting(&self, job: &Name) -> Result<ReadLock> {
+        ReadLock::exclusive(&self.locks()?, job)
+    }
+
     /// `resume` of a program that stops nothing: tells that nothing is paused, or that another program's journal says otherwise.
     pub fn nothing_paused(&self, job: &Name) -> Result<()> {
         let journal = self.hold(job)?;
@@ -77,13 +94,27 @@ impl Face {
         }
         Ok(self.report.result("nothing is paused", &serde_json::json!({"paused": []}))?)
     }
+
+    /// The sink that `--to` names.
+    fn sink(&self) -> Result<Opened> {
+        let to = self.common.to.as_deref();
+        let unsaid = || Error::usage("it is not said where backups lie").with_hint("give --to SINK or set BACKUP_TO");
+        (self.sinks)().open(to.ok_or_else(unsaid)?)
+    }
+
+    /// Where the locks of jobs lie: the same job in another sink is another job.
+    fn locks(&self) -> Result<std::path::PathBuf> {
+        let place = Sha256::of(self.sink()?.identity.as_encoded_bytes()).to_string();
+        Ok(self.common.state()?.join(place.get(..16).unwrap_or(&place)))
+    }
 }
 
 /// Runs a program and returns its exit code.
 ///
-/// SIGINT, SIGTERM and SIGHUP ask the run to stop; what it paused is brought back, and what must not be cut is awaited.
+/// SIGINT, SIGTERM and SIGHUP ask the run to stop; what it paused is brought back, and what must not be cut is awaited. A second
+/// one ends it at once, unless something is paused.
 pub fn run<P: Program + Send + 'static>() -> ExitCode {
-    let program = match P::try_parse() {
+    let program = match parse::<P>() {
         Ok(program) => program,
         Err(error) => {
             // Help and versions are results, everything else is usage.
@@ -93,9 +124,9 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
     };
     let common = program.common().clone();
     log(&common);
-    let progress = Arc::new(Progress::new(common.json, common.quiet, common.verbose));
-    let cx = Context::new(progress.clone());
     let report = Report { json: common.json };
+    let progress = Arc::new(Progress::new(report, common.quiet, common.verbose));
+    let cx = Context::new(progress.clone());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -106,17 +137,23 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
     };
     let face = Face { cx: cx.clone(), report, common, program: P::NAME, sinks: P::sinks };
     let done = runtime.block_on(async {
-        let signals = tokio::spawn(signals(cx.clone()));
-        let done = tokio::spawn(program.run(face)).await;
-        cx.tasks.close();
-        cx.tasks.wait().await;
-        signals.abort();
-        done.unwrap_or_else(|error| Err(Error::failed("the program broke off: this is a defect").with_source(error)))
+        let signals = Signals::listen();
+        let work = async {
+            let done = tokio::spawn(program.run(face)).await;
+            cx.tasks.close();
+            cx.tasks.wait().await;
+            done.unwrap_or_else(|error| Err(Error::failed("the program broke off: this is a defect").with_source(error)))
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = signals.insisted(&cx) => Err(Error::cancelled()),
+        }
     });
     // A read of standard input cannot be cut short, and nobody waits for it any more.
     runtime.shutdown_background();
-    progress.clear();
-    match done {
+    let told = progress.end();
+    match done.and(told) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = exit_code(error.kind());
@@ -126,13 +163,10 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
     }
 }
 
-/// Cancels the run at the first signal that asks for it.
-async fn signals(cx: Context) {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let mut streams: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
-    let waits = streams.iter_mut().map(|stream| Box::pin(stream.recv()));
-    futures_util::future::select_all(waits).await;
-    cx.cancel.cancel();
+fn parse<P: Program>() -> Result<P, clap::Error> {
+    let mut command = command::<P>();
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    P::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// What the libraries log goes to standard error, if it is asked for.

@@ -1,6 +1,7 @@
 //! Which sinks a program was built with.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backup_core::{Directory, Error, Result, Sink};
@@ -8,20 +9,23 @@ use backup_core::{Directory, Error, Result, Sink};
 /// Opens a sink from the text behind its scheme.
 type Open = Box<dyn Fn(&str) -> Result<Arc<dyn Sink>> + Send + Sync>;
 
-/// The sinks of a program, by the scheme of their URL. A path needs no scheme.
+/// The sinks of a program: directories of this machine, as a path or `file:///PATH`, and others by the scheme of their URL.
 #[derive(Default)]
 pub struct Sinks(Vec<(&'static str, Open)>);
 
+/// A sink, and what tells it from others.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Where bytes lie.
+    pub sink: Arc<dyn Sink>,
+    /// The same for the same directory however it is written; of other sinks the URL as it is.
+    pub identity: OsString,
+}
+
 impl Sinks {
-    /// Directories of this machine: a path, or `file:///PATH`.
+    /// Directories alone.
     pub fn new() -> Self {
-        Self::default().with("file", |rest| {
-            let path = rest.strip_prefix("//").map(|rest| rest.strip_prefix("localhost").unwrap_or(rest)).unwrap_or(rest);
-            if !path.starts_with('/') {
-                return Err(Error::usage(format!("file:{rest} names no absolute path")).with_hint("write file:///PATH"));
-            }
-            Ok(Arc::new(Directory::new(path)))
-        })
+        Self::default()
     }
 
     /// Adds the sinks of a scheme; `open` gets what follows `scheme:`.
@@ -31,22 +35,37 @@ impl Sinks {
     }
 
     /// Opens the sink that `text` names.
-    pub fn open(&self, text: &str) -> Result<Arc<dyn Sink>> {
+    pub fn open(&self, text: &str) -> Result<Opened> {
         let is_scheme = |scheme: &str| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+');
-        let scheme = text.split_once(':').filter(|(scheme, rest)| is_scheme(scheme) && rest.starts_with("//"));
-        let Some((scheme, rest)) = scheme else {
-            if text.is_empty() {
-                return Err(Error::usage("the sink is empty text").with_hint("give --to PATH"));
+        match text.split_once(':').filter(|(scheme, rest)| is_scheme(scheme) && rest.starts_with("//")) {
+            None if text.is_empty() => Err(Error::usage("the sink is empty text").with_hint("give --to PATH")),
+            None => Ok(directory(Path::new(text))),
+            Some(("file", rest)) => {
+                let path = rest.strip_prefix("//").unwrap_or(rest);
+                let path = path.strip_prefix("localhost").unwrap_or(path);
+                if !path.starts_with('/') {
+                    return Err(Error::usage(format!("{text} names no absolute path")).with_hint("write file:///PATH"));
+                }
+                Ok(directory(Path::new(path)))
             }
-            return Ok(Arc::new(Directory::new(Path::new(text))));
-        };
-        let open = self.0.iter().find(|(known, _)| *known == scheme).map(|(_, open)| open);
-        let known = || self.0.iter().map(|(scheme, _)| format!("{scheme}://")).collect::<Vec<_>>().join(", ");
-        let unknown = || {
-            Error::usage(format!("this program has no sink for {scheme}://")).with_hint(format!("it has PATH and {}", known()))
-        };
-        open.ok_or_else(unknown)?(rest)
+            Some((scheme, rest)) => {
+                let open = self.0.iter().find(|(known, _)| *known == scheme).map(|(_, open)| open);
+                Ok(Opened { sink: open.ok_or_else(|| self.unknown(scheme))?(rest)?, identity: text.into() })
+            }
+        }
     }
+
+    fn unknown(&self, scheme: &str) -> Error {
+        let known: String = self.0.iter().map(|(scheme, _)| format!(", {scheme}://")).collect();
+        Error::usage(format!("this program has no sink for {scheme}://"))
+            .with_hint(format!("it has PATH and file:///PATH{known}"))
+    }
+}
+
+fn directory(path: &Path) -> Opened {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let identity: PathBuf = absolute.components().collect();
+    Opened { sink: Arc::new(Directory::new(path)), identity: identity.into() }
 }
 
 #[cfg(test)]
@@ -62,5 +81,16 @@ mod tests {
             let error = Sinks::new().open(bad).expect_err(bad);
             assert!(error.hint().is_some(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_directory_is_the_same_however_it_is_written() {
+        let sinks = Sinks::new().with("mem", |_| Ok(Arc::new(backup_core::Memory::default())));
+        let identity = |text: &str| sinks.open(text).expect(text).identity;
+        for same in ["/backups/", "//backups/./", "file:///backups", "file://localhost/backups/"] {
+            assert_eq!(identity(same), "/backups", "{same}");
+        }
+        assert_eq!(identity("backups"), std::env::current_dir().expect("one").join("backups"));
+        assert_eq!(identity("mem://a/"), "mem://a/");
     }
 }

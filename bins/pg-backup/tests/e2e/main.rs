@@ -17,3 +17,4 @@ mod roundtrip;
 mod settings;
 mod shop;
 mod standby;
+mod told;

@@ -44,6 +44,11 @@ fn verdicts(ids: &[&str], kept: &[(&str, &str)]) -> String {
     ids.iter().map(line).collect()
 }
 
+/// The lines that follow the verdicts, newest first: which of `ids` are gone, those in `kept` being there.
+fn deleted(ids: &[&str], kept: &[&str]) -> String {
+    ids.iter().rev().filter(|id| !kept.contains(id)).map(|id| format!("deleted {id}\n")).collect()
+}
+
 /// Ten backups of a server, with the IDs above.
 fn ten(server: &Server) -> Sink {
     let sink = Sink::new();
@@ -92,8 +97,9 @@ fn each_verdict_is_what_its_rule_says_and_nothing_else_goes() {
         ("20241121T120000Z", "at least 2 stay"),
         (NEWEST, "the newest of its day, at least 2 stay"),
     ];
-    assert_eq!(text, verdicts(&IDS, &kept));
+    let verdicts_then = verdicts(&IDS, &kept);
     let kept = kept.map(|(id, _)| id);
+    assert_eq!(text, verdicts_then + &deleted(&IDS, &kept));
     assert_eq!(sink.listed(), kept);
 
     // Nothing goes after a failure, but if it is asked for.
@@ -119,6 +125,7 @@ fn each_verdict_is_what_its_rule_says_and_nothing_else_goes() {
     assert_eq!(sink.listed(), kept);
     sink.offline(&["unpin", kept[0]]).ok();
     let expected = [(kept[1], "the newest verified one"), (NEWEST, "the newest"), (failed, unverified)];
-    assert_eq!(prune(&["--keep-last", "1", "--after-failure"], &[]), verdicts(&ids, &expected));
+    let told = verdicts(&ids, &expected) + &deleted(&ids, &[kept[1], NEWEST, failed]);
+    assert_eq!(prune(&["--keep-last", "1", "--after-failure"], &[]), told);
     assert_eq!(sink.listed(), [kept[1], NEWEST]);
 }

@@ -1,0 +1,22 @@
+//! The environment variable of each option: that of `--keep-last` is `BACKUP_KEEP_LAST`.
+
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, Command, CommandFactory};
+
+/// The command line of a program, each option with its variable. One that is set to nothing counts as not set.
+///
+/// A flag's variable says yes (`1`, `true`, `yes`, `on`) or no.
+pub fn command<P: CommandFactory>() -> Command {
+    with_variables(P::command())
+}
+
+fn with_variables(command: Command) -> Command {
+    command.mut_args(with_variable).mut_subcommands(with_variables)
+}
+
+fn with_variable(arg: Arg) -> Arg {
+    let Some(long) = arg.get_long() else { return arg };
+    let name = format!("BACKUP_{}", long.to_uppercase().replace('-', "_"));
+    let arg = if matches!(arg.get_action(), ArgAction::SetTrue) { arg.value_parser(BoolishValueParser::new()) } else { arg };
+    if std::env::var_os(&name).is_some_and(|value| value.is_empty()) { arg } else { arg.env(name) }
+}
