@@ -247,7 +247,8 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
         let key = if *key == Key::root() { "the directory" } else { key.as_str() };
         match error.kind() {
-            io::ErrorKind::NotFound => Error::new(Kind::NotFound, format!("there is no {key}")),
+            // Elsewhere something else is missing, such as the folder of what is stored.
+            io::ErrorKind::NotFound if verb == "open" => Error::new(Kind::NotFound, format!("there is no {key}")),
             io::ErrorKind::AlreadyExists => Error::new(Kind::AlreadyExists, format!("{key} is there already")),
             kind => {
                 let failed = Error::failed(format!("failed to {verb} {key}")).with_source(error);

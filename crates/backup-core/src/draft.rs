@@ -20,6 +20,11 @@ use crate::{
 };
 use crate::{checked, layout, sums};
 
+/// How often the sink is asked whether an attempt was swept before that counts as unknown.
+const TRIES: u32 = 4;
+/// How long it waits after the first failure; twice as long after each further one: 7 s in all.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
 /// What the manifest of an encrypted backup does not tell everyone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Details {
@@ -151,21 +156,42 @@ impl PlainDraft {
         manifest.check().map(|()| manifest)
     }
 
-    /// Puts the manifest; then, and not before, a look at whether the attempt was swept meanwhile.
+    /// Puts the manifest; then, and not before, a look at whether the attempt was swept meanwhile. Also where the put failed:
+    /// the manifest may be there all the same.
     ///
     /// Whoever sweeps deletes the attempt first and looks for a manifest then, so that one of the two always sees the other.
     async fn publish(&self, manifest: &Manifest) -> Result<()> {
-        self.store(layout::MANIFEST, body::from_bytes(manifest.to_bytes()?)).await?;
-        let swept = match self.sink.get(&self.folder.join(layout::ATTEMPT)?, None).await {
-            Err(error) => error.kind() == Kind::NotFound,
-            Ok(_) => false,
-        };
-        if swept {
-            self.sink.delete(&self.folder.join(layout::MANIFEST)?).await?;
-            return Err(Error::failed("the attempt was swept since its lease had run out")
-                .with_hint("run it again; did the machine sleep, or its clock step?"));
+        let put = self.store(layout::MANIFEST, body::from_bytes(manifest.to_bytes()?)).await;
+        match self.was_swept().await {
+            Ok(true) => {
+                self.sink.delete(&self.folder.join(layout::MANIFEST)?).await?;
+                Err(Error::failed("the attempt was swept since its lease had run out")
+                    .with_hint("run it again; did the machine sleep, or its clock step?"))
+            }
+            Ok(false) => put.map(drop),
+            Err(error) => put.and(Err(error)),
         }
-        Ok(())
+    }
+
+    async fn was_swept(&self) -> Result<bool> {
+        let attempt = self.folder.join(layout::ATTEMPT)?;
+        let mut wait = FIRST_WAIT;
+        for _ in 1..TRIES {
+            match self.sink.get(&attempt, None).await {
+                Ok(_) => return Ok(false),
+                Err(error) if error.kind() == Kind::NotFound => return Ok(true),
+                Err(_) => tokio::time::sleep(wait).await,
+            }
+            wait *= 2;
+        }
+        match self.sink.get(&attempt, None).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(true),
+            got => {
+                let doing = || "see whether its files were swept meanwhile";
+                let hint = "the backup may be there, and whole, all the same: list shows it, and verify tells";
+                got.map(|_| false).doing(doing).map_err(|error| error.with_hint(hint))
+            }
+        }
     }
 
     /// Says why there will be no backup, and frees what was stored unless a manifest might be there.

@@ -33,9 +33,10 @@ pub(crate) fn hidden_name() -> String {
     format!(".{:016x}{PARTIAL}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// Opens the folder at `path` under `root`.
+/// Opens the folder at `path` under `root`. [`io::ErrorKind::NotADirectory`] if there is a file in the place of one under the
+/// root, as that is an object; a link, or a root that is no folder, is an error of no such kind.
 pub(crate) fn open(root: &Path, path: &str) -> io::Result<OwnedFd> {
-    let mut dir = rustix::fs::openat(CWD, root, FOLDER, Mode::empty())?;
+    let mut dir = open_root(root)?;
     for segment in segments(path) {
         dir = step(&dir, segment)?;
     }
@@ -172,16 +173,30 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 
 fn step(dir: &OwnedFd, segment: &str) -> io::Result<OwnedFd> {
     match rustix::fs::openat(dir, segment, FOLDER | OFlags::NOFOLLOW, Mode::empty()) {
-        Err(Errno::LOOP) => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is a symbolic link, which is not followed")),
+        Err(errno @ (Errno::NOTDIR | Errno::LOOP)) => {
+            let stat = rustix::fs::statat(dir, segment, AtFlags::SYMLINK_NOFOLLOW)?;
+            Err(if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+                io::Error::other(format!("{segment} is a symbolic link, which is not followed"))
+            } else {
+                errno.into()
+            })
+        }
         opened => Ok(opened?),
     }
 }
 
-/// Opens the root, and makes what is missing of it.
-fn make_root(root: &Path) -> io::Result<OwnedFd> {
+fn open_root(root: &Path) -> io::Result<OwnedFd> {
     match rustix::fs::openat(CWD, root, FOLDER, Mode::empty()) {
-        Err(Errno::NOENT) => {}
-        opened => return Ok(opened?),
+        Err(Errno::NOTDIR) => Err(io::Error::other(format!("{} is no folder", root.display()))),
+        opened => Ok(opened?),
+    }
+}
+
+/// Opens a folder outside of any root, and makes what is missing of it; what is made is durable.
+pub(crate) fn make_root(root: &Path) -> io::Result<OwnedFd> {
+    match open_root(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
     }
     let above = match root.parent() {
         Some(above) if !above.as_os_str().is_empty() => make_root(above)?,
@@ -192,5 +207,5 @@ fn make_root(root: &Path) -> io::Result<OwnedFd> {
         Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno.into()),
     }
-    Ok(rustix::fs::openat(CWD, root, FOLDER, Mode::empty())?)
+    open_root(root)
 }

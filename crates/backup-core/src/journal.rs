@@ -4,16 +4,16 @@
 //! lives and released by the kernel when its process dies, and `JOB-DIGEST.json`, the [`Entry`], there only while
 //! something is stopped. The entry carries its own SHA-256: what cannot be read is an error, never "nothing is stopped".
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::{Doing, Error, Kind, Name, Result, Sha256, Unit};
+use crate::{Doing, Error, Kind, Name, Result, Sha256, Unit, folder};
 
 /// The version of the entry's format.
 const FORMAT: u32 = 1;
@@ -103,7 +103,8 @@ impl Journal {
     /// not `/tmp`.
     pub fn open(folder: &Path, job: &Name) -> Result<Self> {
         let doing = || format!("open the journal of {job} in {}", folder.display());
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(doing)?;
+        // Durable, with all above it that is new: what is written here must outlive the machine's next start.
+        let synced: File = folder::make_root(folder).doing(doing)?.into();
         let stem = stem(job);
         let path = folder.join(format!("{stem}.lock"));
         let mut lock =
@@ -113,13 +114,13 @@ impl Journal {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(busy(job, &mut lock)),
             Err(error) => return Err(io::Error::from(error)).doing(doing),
         }
-        // Only for people: who holds the lock is for the kernel to say.
-        lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).doing(doing)?;
+        // Only for people: who holds the lock is for the kernel to say. A full disk must not be in the way of a prune.
+        let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
         Ok(Self {
             job: job.clone(),
             path: folder.join(format!("{stem}.json")),
             partial: folder.join(format!(".{stem}.json.partial")),
-            folder: File::open(folder).doing(doing)?,
+            folder: synced,
             lock,
         })
     }
@@ -253,6 +254,14 @@ mod tests {
         Journal::open(folder.path(), &name("pg/other")).expect("another job is free");
         drop(journal);
         Journal::open(folder.path(), &name("pg")).expect("it is free again");
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_written_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lock = folder.path().join(format!("{}.lock", stem(&name("pg"))));
+        std::os::unix::fs::symlink("/dev/full", lock).expect("a lock on a full disk");
+        Journal::open(folder.path(), &name("pg")).expect("a journal");
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Bracket<'_> {
         let Some(entry) = self.entry.take() else { return done };
         match done {
             Err(error) if entry.is_held() => Err(left_held(&entry).with_source(error)),
-            done => outrank(done, bring_back(self.cx, self.lifecycle, self.journal, entry).await.map(drop)),
+            done => outrank(self.cx, done, bring_back(self.cx, self.lifecycle, self.journal, entry).await.map(drop)),
         }
     }
 }
@@ -124,7 +124,7 @@ impl Drop for Bracket<'_> {
 }
 
 /// Services that stay down are worse than a run that failed, and a run that failed is worse than an entry too many.
-fn outrank<U>(done: Result<U>, back: Result<()>) -> Result<U> {
+fn outrank<U>(cx: &Context, done: Result<U>, back: Result<()>) -> Result<U> {
     match (done, back) {
         (done, Ok(())) => done,
         (Err(work), Err(back)) if back.kind() == Kind::StillPaused => {
@@ -132,7 +132,10 @@ fn outrank<U>(done: Result<U>, back: Result<()>) -> Result<U> {
             let hint = back.hint().map(str::to_owned).unwrap_or_default();
             Err(Error::new(Kind::StillPaused, back.chain()).with_hint(hint).with_source(work))
         }
-        (Err(work), Err(_)) => Err(work),
+        (Err(work), Err(back)) => {
+            cx.tell(Event::Warning { what: &back.chain() });
+            Err(work)
+        }
         (Ok(_), Err(back)) => Err(back),
     }
 }

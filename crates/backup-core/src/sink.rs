@@ -23,8 +23,8 @@ pub trait Sink: Debug + Send + Sync {
     /// Opens `key`, or what of it lies in `range` (bytes from its start). [`Kind::NotFound`](crate::Kind::NotFound) if it is not there.
     async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Body>;
 
-    /// Lists what lies under `prefix/`, in byte order of the whole key, that of a group ending in `/`. An empty or missing place is an empty listing;
-    /// a listing that cannot be read to its end ends in an error.
+    /// Lists what lies under `prefix/`, in byte order of the whole key, that of a group ending in `/`. An empty or missing place, or one
+    /// that is an object, is an empty listing; a listing that cannot be read to its end ends in an error.
     fn list(&self, prefix: &Key, depth: Depth) -> BoxStream<'_, Result<Entry>>;
 
     /// Deletes `key`. One that is not there is no error.

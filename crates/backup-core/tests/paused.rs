@@ -1,13 +1,14 @@
 //! Every ending of the bracket, once for a backup (Resume) and once for a restore (Hold).
 
 use std::future::{pending, ready};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use backup_core::journal::Phase;
 use backup_core::testing_lifecycle::{Fault, Services};
-use backup_core::{Context, Error, Journal, Kind, Lifecycle, OnFailure, Recorder, Result, paused, recover, resume};
+use backup_core::{Context, Error, Journal, Kind, Lifecycle, OnFailure, Recorder, Result, Unit, paused, recover, resume};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
@@ -53,6 +54,12 @@ impl Stage {
             ready(Ok(said))
         };
         paused(&self.cx, &self.lifecycle, &self.journal, on_failure, work, commit).await
+    }
+
+    /// The beginning of the names of the journal's files.
+    fn stem(&self) -> String {
+        let lock = std::fs::read_dir(self.folder.path()).expect("a folder").next().expect("a lock").expect("a lock").path();
+        lock.file_stem().expect("a name").to_string_lossy().into_owned()
     }
 
     fn phase(&self) -> Option<Phase> {
@@ -424,12 +431,68 @@ async fn a_bracket_in_a_bracket_is_refused_and_the_outer_one_keeps_its_entry() {
 async fn a_journal_that_cannot_be_written_stops_nothing() {
     for on_failure in BOTH {
         let stage = Stage::new();
-        let entry = std::fs::read_dir(stage.folder.path()).expect("a folder").next().expect("a lock").expect("a lock").path();
-        let stem = entry.file_stem().expect("a name").to_string_lossy().into_owned();
-        std::fs::create_dir(stage.folder.path().join(format!(".{stem}.json.partial"))).expect("a folder in its way");
+        std::fs::create_dir(stage.folder.path().join(format!(".{}.json.partial", stage.stem()))).expect("a folder in its way");
         let error = stage.run(on_failure, well()).await.expect_err("it cannot be written down");
         assert!(error.to_string().starts_with("failed to write down what is stopped"), "{error}");
         assert_eq!(stage.services.calls(), ["running"]);
         stage.is_back();
+    }
+}
+
+/// Services whose pause puts a folder where the next entry would be written.
+#[derive(Debug)]
+struct Meddling(Services, PathBuf);
+
+#[async_trait]
+impl Lifecycle for Meddling {
+    async fn running(&self) -> Result<Vec<Unit>> {
+        self.0.running().await
+    }
+    async fn pause(&self, units: &[Unit]) -> Result<()> {
+        std::fs::create_dir(&self.1).expect("a folder in its way");
+        self.0.pause(units).await
+    }
+    async fn held(&self, units: &[Unit]) -> Result<()> {
+        self.0.held(units).await
+    }
+    async fn resume(&self, units: &[Unit]) -> Result<()> {
+        self.0.resume(units).await
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_fails_after_the_pause_lets_no_work_begin() {
+    for on_failure in BOTH {
+        let stage = Stage::new();
+        let meddling = Meddling(stage.services.clone(), stage.folder.path().join(format!(".{}.json.partial", stage.stem())));
+        let stage = Stage { lifecycle: Arc::new(meddling), ..stage };
+        let error = stage.run(on_failure, async { unreachable!("the work must not begin") }).await.expect_err("no mark");
+        assert!(error.to_string().starts_with("failed to write down what is stopped"), "{error}");
+        assert_eq!(stage.services.calls()[..3], ["running", "pause b", "pause a"]);
+        stage.is_back();
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_struck_is_told_and_outranks_no_error() {
+    let ends: [fn() -> Result<&'static str>; 2] = [|| Ok("done"), || Err(Error::damaged("a bad sector"))];
+    for end in ends {
+        let stage = Stage::new();
+        let entry = stage.folder.path().join(format!("{}.json", stage.stem()));
+        let work = async {
+            std::fs::remove_file(&entry).expect("an entry");
+            std::fs::create_dir(&entry).expect("a folder in its place");
+            end()
+        };
+        let error = stage.run(OnFailure::Resume, work).await.expect_err("the entry stays");
+        assert_eq!(stage.services.up(), ["a", "b"], "what ran before runs all the same");
+        assert_eq!(stage.journal.entry().expect_err("it is no entry").kind(), Kind::StillPaused);
+        match end() {
+            Ok(_) => assert!(error.to_string().starts_with("failed to strike what was stopped"), "{error}"),
+            Err(_) => {
+                assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Damaged, "a bad sector"));
+                assert!(stage.told.story().iter().any(|told| told.contains("failed to strike what was stopped")));
+            }
+        }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use backup_core::testing::sink_contract;
 use backup_core::*;
 
+use crate::plain;
+
 fn key(text: &str) -> Key {
     text.parse().expect("a key")
 }
@@ -58,12 +60,45 @@ async fn links_lead_nowhere() {
     assert_eq!(error.kind(), Kind::Failed, "{error:?}");
     assert!(sink.get(&key("job/secret"), None).await.is_err());
     assert!(sink.get(&key("file"), None).await.is_err());
-    let _ = sink.delete(&key("job/secret")).await;
+    sink.delete(&key("job/secret")).await.expect_err("nor is it here");
+    for place in ["job", "job/deeper"] {
+        let listed: Result<Vec<_>> = futures_util::TryStreamExt::try_collect(sink.list(&key(place), Depth::One)).await;
+        let error = listed.expect_err("what is behind a link is not nothing");
+        assert!(error.chain().contains("job is a symbolic link"), "{error:?}");
+    }
     let all: Vec<_> = futures_util::TryStreamExt::try_collect(sink.list(&Key::root(), Depth::All)).await.expect("listed");
     assert_eq!(all, [] as [Entry; 0]);
     assert_eq!(everything(outside.path()).len(), 1, "something outside was changed");
     let error = sink.put(&key("file"), body::from_bytes("x")).await.expect_err("a link is replaced by nothing");
     assert_eq!(error.kind(), Kind::AlreadyExists);
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_the_directory_is_not_empty() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let sink = Directory::new(file.path());
+    let listed: Result<Vec<_>> = futures_util::TryStreamExt::try_collect(sink.list(&Key::root(), Depth::All)).await;
+    assert!(listed.expect_err("it is a file").chain().contains("is no folder"));
+    let error = plain(sink).records(&"pg".parse().expect("a name")).await.expect_err("it is a file");
+    assert_eq!(error.kind(), Kind::Failed, "{error:?}");
+}
+
+/// A body that removes a folder before it ends.
+fn removing(folder: std::path::PathBuf) -> Body {
+    body::piped(|writer| async move {
+        std::fs::remove_dir_all(folder)?;
+        drop(writer);
+        Ok(())
+    })
+}
+
+#[tokio::test]
+async fn a_folder_that_goes_away_while_something_is_stored_is_a_failure() {
+    let folder = folder();
+    let put = Directory::new(folder.path()).put(&key("a/b"), removing(folder.path().join("a"))).await;
+    let error = put.expect_err("its folder is gone");
+    assert_eq!(error.kind(), Kind::Failed, "{error:?}");
+    assert!(error.to_string().starts_with("failed to store a/b"), "{error:?}");
 }
 
 #[tokio::test]

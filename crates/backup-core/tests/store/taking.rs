@@ -34,7 +34,7 @@ async fn what_was_taken_reads_back_byte_by_byte() {
     cx.tasks.wait().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sink_that_fails_at_any_call_lists_nothing_that_is_not_whole() {
     let source = FakeSource::with_parts(3);
     for how in [Failure::Before, Failure::Halfway, Failure::After] {
@@ -188,6 +188,60 @@ async fn a_draft_that_was_swept_is_not_published() {
     let error = draft.commit(FakeSource::with_parts(0).origin).await.expect_err("it was swept");
     assert!(error.chain().contains("swept"), "{error:?}");
     assert_eq!(listed_and_whole(&repo).await, 0);
+}
+
+/// A sink that does not open attempts, so many times.
+#[derive(Debug)]
+struct Forgetful(Memory, std::sync::atomic::AtomicU32);
+
+#[async_trait::async_trait]
+impl Sink for Forgetful {
+    async fn put(&self, key: &Key, body: Body) -> Result<Put> {
+        self.0.put(key, body).await
+    }
+    async fn get(&self, key: &Key, range: Option<std::ops::Range<u64>>) -> Result<Body> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let fails = key.file_name() == "attempt.json" && self.1.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        if fails { Err(Error::failed("the line is down")) } else { self.0.get(key, range).await }
+    }
+    fn list(&self, prefix: &Key, depth: Depth) -> futures_util::stream::BoxStream<'_, Result<Entry>> {
+        self.0.list(prefix, depth)
+    }
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.0.delete(key).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_it_was_swept_is_asked_until_it_is_known() {
+    let memory = Memory::default();
+    let repo = |fails| plain(Forgetful(memory.clone(), std::sync::atomic::AtomicU32::new(fails)));
+    take_one(&repo(3), &FakeSource::with_parts(1)).await.expect("the fourth answer counts");
+    let error = take_one(&repo(u32::MAX), &FakeSource::with_parts(1)).await.expect_err("nobody can say that it is whole");
+    assert!(error.chain().contains("failed to see whether its files were swept meanwhile: the line is down"), "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("may be there")), "{error:?}");
+    assert_eq!(listed_and_whole(&plain(memory.clone())).await, 2);
+
+    // Swept, and the line down for a while: no backup either.
+    let repo = Plain { lease: Duration::ZERO, ..repo(2) };
+    let draft = repo.begin(&Context::default(), &job()).await.expect("begun");
+    plain(memory.clone()).delete(&job(), draft.id()).await.expect("its lease has run out");
+    draft.commit(FakeSource::with_parts(0).origin).await.expect_err("it was swept");
+    assert_eq!(listed_and_whole(&plain(memory)).await, 2);
+}
+
+#[tokio::test]
+async fn a_manifest_whose_answer_was_lost_is_taken_back_if_the_attempt_was_swept() {
+    let memory = Memory::default();
+    // The attempt, the part, the sums, and the manifest.
+    let sink = Failing::new(memory.clone(), 4, Failure::After);
+    let repo = Plain { lease: Duration::ZERO, ..plain(sink) };
+    let draft = repo.begin(&Context::default(), &job()).await.expect("begun");
+    draft.put(0, &part("a"), body::from_bytes("x"), &OnceLock::new()).await.expect("stored");
+    plain(memory.clone()).delete(&job(), draft.id()).await.expect("its lease has run out");
+    let error = draft.commit(FakeSource::with_parts(0).origin).await.expect_err("it was swept");
+    assert!(error.chain().contains("swept"), "{error:?}");
+    assert_eq!(listed_and_whole(&plain(memory)).await, 0);
 }
 
 #[tokio::test]
