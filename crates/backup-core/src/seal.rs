@@ -1,31 +1,19 @@
 //! How bytes are compressed and encrypted on their way to a sink, and opened on the way back.
 
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::str::FromStr;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use age::DecryptError;
-use age::secrecy::{ExposeSecret, SecretString};
-use async_compression::Level;
-use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder, ZstdDecoder};
-use async_compression::zstd::DParameter;
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio_util::compat::{
     FuturesAsyncReadCompatExt, FuturesAsyncWriteCompatExt, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt,
 };
 
 use crate::body::{self, Body, CHUNK};
-use crate::checked::{nonempty, worded};
-use crate::{Error, Result, frames};
-
-/// scrypt's work factor: N = 2^18, a quarter of a gigabyte and about a second. What age itself takes on today's machines.
-const WORK: u8 = 18;
-/// The most work that a stored key may ask of us.
-const MOST_WORK: u8 = 20;
-/// The largest window of a zstd frame that is opened: 2^27 bytes, as the `zstd` program does.
-const WINDOW: u32 = 27;
+use crate::checked::worded;
+use crate::{Compression, Error, Identity, Passphrase, Recipient, Result};
 
 /// How parts are sealed: compressed, then encrypted if there is anyone to encrypt to.
 #[derive(Debug, Clone, Default)]
@@ -43,142 +31,8 @@ pub struct Seal {
 pub struct Unseal {
     /// Any of them may be the one.
     pub identities: Vec<Identity>,
-    /// Tried if no identity fits.
+    /// Tried if no identity fits, so that a passphrase of other backups is not in the way.
     pub passphrase: Option<Passphrase>,
-}
-
-/// How parts are compressed. As text `zstd`, `zstd:19`, `gzip`, `gzip:9` or `none`; by default zstd at level 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// Zstandard with checksums, levels 1 to 22.
-    Zstd(i32),
-    /// gzip, levels 1 to 9.
-    Gzip(i32),
-    /// Not at all.
-    None,
-}
-
-/// An age X25519 recipient: `age1…`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Recipient(age::x25519::Recipient);
-
-/// An age X25519 identity, a secret: `AGE-SECRET-KEY-1…`. Never printed.
-#[derive(Clone)]
-pub struct Identity(age::x25519::Identity);
-
-/// A passphrase, a secret. Never printed, and wiped from memory.
-#[derive(Clone)]
-pub struct Passphrase(SecretString);
-
-impl Default for Compression {
-    fn default() -> Self {
-        Self::Zstd(1)
-    }
-}
-
-impl Compression {
-    /// Its name in manifests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Zstd(_) => "zstd",
-            Self::Gzip(_) => "gzip",
-            Self::None => "none",
-        }
-    }
-
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::Zstd(_) => ".zst",
-            Self::Gzip(_) => ".gz",
-            Self::None => "",
-        }
-    }
-}
-
-impl FromStr for Compression {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level.parse())));
-        match (name, level) {
-            ("zstd", None) => Ok(Self::default()),
-            ("zstd", Some(Ok(level @ 1..=22))) => Ok(Self::Zstd(level)),
-            ("gzip", None) => Ok(Self::Gzip(6)),
-            ("gzip", Some(Ok(level @ 1..=9))) => Ok(Self::Gzip(level)),
-            ("none", None) => Ok(Self::None),
-            _ => Err(Error::usage(format!("{text:?} is no compression"))
-                .with_hint("use zstd, zstd:1 to zstd:22, gzip, gzip:1 to gzip:9, or none")),
-        }
-    }
-}
-
-impl FromStr for Recipient {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        text.parse().map(Self).map_err(|_| {
-            Error::usage(format!("{text:?} is not an age recipient"))
-                .with_hint("recipients look like age1…; age-keygen makes them")
-        })
-    }
-}
-
-impl fmt::Display for Recipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Recipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Identity {
-    /// A fresh one.
-    pub fn generate() -> Self {
-        Self(age::x25519::Identity::generate())
-    }
-
-    /// What is sealed to this is opened by the identity.
-    pub fn recipient(&self) -> Recipient {
-        Recipient(self.0.to_public())
-    }
-
-    /// The identities of a file such as age-keygen writes: one a line, `#` begins a comment. No error shows the text.
-    pub fn parse_file(text: &str) -> Result<Vec<Self>> {
-        let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-        let identities = lines.map(|(nth, line)| {
-            let wrong = |_| Error::usage(format!("line {} of the identity file is not an age identity", nth + 1));
-            line.parse().map(Self).map_err(wrong)
-        });
-        let identities = identities.collect::<Result<Vec<_>>>()?;
-        if identities.is_empty() {
-            return Err(Error::usage("the identity file has no identity in it").with_hint("age-keygen makes one"));
-        }
-        Ok(identities)
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Identity(…)")
-    }
-}
-
-impl Passphrase {
-    /// Takes a passphrase; it cannot be empty.
-    pub fn new(text: impl Into<String>) -> Result<Self> {
-        let text = SecretString::from(text.into());
-        if text.expose_secret().is_empty() { Err(Error::usage("a passphrase cannot be empty")) } else { Ok(Self(text)) }
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passphrase(…)")
-    }
 }
 
 impl Seal {
@@ -191,10 +45,10 @@ impl Seal {
     pub(crate) async fn sealer(&self) -> Result<(Sealer, Option<Vec<u8>>)> {
         let mut recipients = self.recipients.clone();
         let mut key = None;
-        if let Some(Passphrase(passphrase)) = self.passphrase.clone() {
+        if let Some(passphrase) = &self.passphrase {
             let identity = Identity::generate();
             recipients.push(identity.recipient());
-            key = Some(blocking(move || lock(passphrase, &identity)).await??);
+            key = Some(passphrase.lock(identity).await?);
         }
         Ok((Sealer { compression: self.compression, recipients }, key))
     }
@@ -206,8 +60,8 @@ impl Unseal {
         self.identities.is_empty() && self.passphrase.is_none()
     }
 
-    /// Makes what opens the parts of one backup. `key` is the file that a passphrase opens.
-    pub(crate) async fn opener(&self, compression: &str, encryption: Option<&str>, key: Option<Vec<u8>>) -> Result<Opener> {
+    /// Makes what opens the parts of one backup with the identities. See [`Opener::with`] for those that a passphrase opens.
+    pub(crate) fn opener(&self, compression: &str, encryption: Option<&str>) -> Result<Opener> {
         let unknown = |what: &str, name: &str| {
             Error::failed(format!("the backup has {what} {name:?}, which this program does not know"))
                 .with_hint("use the version of the program that wrote it, or a newer one")
@@ -217,13 +71,7 @@ impl Unseal {
             known.into_iter().find(|known| known.name() == compression).ok_or_else(|| unknown("compression", compression))?;
         let identities = match encryption {
             None => None,
-            Some("age") => {
-                let mut identities = self.identities.clone();
-                if let (Some(Passphrase(passphrase)), Some(key)) = (self.passphrase.clone(), key) {
-                    identities.extend(blocking(move || unlock(passphrase, &key)).await??);
-                }
-                Some(identities.into())
-            }
+            Some("age") => Some(self.identities.clone().into()),
             Some(other) => return Err(unknown("encryption", other)),
         };
         Ok(Opener { compression, identities, fits: Arc::default() })
@@ -246,14 +94,7 @@ impl Sealer {
 
     /// `body` as it is stored.
     pub(crate) fn seal(&self, body: Body) -> Body {
-        let body = match self.compression {
-            Compression::Zstd(level) => frames::compressed(body, level),
-            Compression::Gzip(level) => {
-                let reader = BufReader::with_capacity(CHUNK, body);
-                body::sound(GzipEncoder::with_quality(reader, Level::Precise(level)))
-            }
-            Compression::None => body,
-        };
+        let body = self.compression.compress(body);
         if self.recipients.is_empty() { body } else { encrypt(self.recipients.clone(), body) }
     }
 }
@@ -274,6 +115,11 @@ impl fmt::Debug for Opener {
 }
 
 impl Opener {
+    /// The same, that tries these identities only.
+    pub(crate) fn with(self, identities: Vec<Identity>) -> Self {
+        Self { identities: Some(identities.into()), ..self }
+    }
+
     /// `body` as it was before it was sealed. Whatever is wrong with its bytes is [`Kind::Damaged`](crate::Kind::Damaged).
     pub(crate) fn open(&self, body: Body, what: &str) -> Body {
         // From here on an error without our words is one of a decoder.
@@ -284,22 +130,7 @@ impl Opener {
             None => body,
             Some(identities) => decrypt(identities.clone(), self.fits.clone(), what.clone(), body),
         };
-        if self.compression == Compression::None {
-            return body;
-        }
-        // The decoders pass an empty stream off as an empty part; no encoder writes one.
-        let body = nonempty(body);
-        let reader = BufReader::with_capacity(CHUNK, body);
-        let wording = move |error| Error::damaged(format!("{what} cannot be decompressed")).with_source(error);
-        if matches!(self.compression, Compression::Gzip(_)) {
-            let mut decoder = GzipDecoder::new(reader);
-            decoder.multiple_members(true);
-            worded(decoder, wording)
-        } else {
-            let mut decoder = ZstdDecoder::with_params(reader, &[DParameter::window_log_max(WINDOW)]);
-            decoder.multiple_members(true);
-            worded(decoder, wording)
-        }
+        self.compression.decompress(body, what)
     }
 }
 
@@ -351,42 +182,6 @@ fn damaged(what: &str, error: io::Error) -> Error {
     }
 }
 
-/// Seals `identity`, in the form of an identity file, with the passphrase.
-fn lock(passphrase: SecretString, identity: &Identity) -> Result<Vec<u8>> {
-    let failed = |error: io::Error| Error::failed("failed to seal the key").with_source(error);
-    let mut recipient = age::scrypt::Recipient::new(passphrase);
-    recipient.set_work_factor(WORK);
-    let encryptor = age::Encryptor::with_recipients(std::iter::once(&recipient as _))
-        .map_err(|error| Error::failed("failed to seal the key").with_source(error))?;
-    let mut sealed = Vec::new();
-    let mut writer = encryptor.wrap_output(&mut sealed).map_err(failed)?;
-    writer.write_all(identity.0.to_string().expose_secret().as_bytes()).map_err(failed)?;
-    writer.write_all(b"\n").map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    Ok(sealed)
-}
-
-/// Opens what [`lock`] sealed. Its bytes are sound, so what goes wrong is the passphrase.
-fn unlock(passphrase: SecretString, key: &[u8]) -> Result<Vec<Identity>> {
-    let wrong =
-        || Error::failed("the passphrase does not open the backup").with_hint("use the one that the backup was taken with");
-    let mut identity = age::scrypt::Identity::new(passphrase);
-    identity.set_max_work_factor(MOST_WORK);
-    let opened = age::Decryptor::new(key).and_then(|decryptor| decryptor.decrypt(std::iter::once(&identity as _)));
-    let mut reader = opened.map_err(|error| match error {
-        DecryptError::ExcessiveWork { .. } => Error::damaged("the key of the backup asks for more work than is reasonable"),
-        _ => wrong(),
-    })?;
-    // Enough for any identity file of ours, so that the text never moves while it grows.
-    let mut text = zeroize::Zeroizing::new(String::with_capacity(4096));
-    reader.by_ref().take(4096).read_to_string(&mut text).map_err(|_| wrong())?;
-    Identity::parse_file(&text)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::failed("failed to derive a key").with_source(error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,7 +194,10 @@ mod tests {
     }
 
     async fn opened(unseal: &Unseal, seal: &Seal, key: Option<Vec<u8>>, bytes: &[u8]) -> Result<Vec<u8>> {
-        let opener = unseal.opener(seal.compression.name(), seal.encrypts().then_some("age"), key).await?;
+        let mut opener = unseal.opener(seal.compression.name(), seal.encrypts().then_some("age"))?;
+        if let (Some(passphrase), Some(key)) = (&unseal.passphrase, key) {
+            opener = opener.with(passphrase.unlock(key).await?);
+        }
         body::to_vec(opener.open(body::from_bytes(bytes.to_vec()), "x"), u64::MAX).await
     }
 
@@ -468,16 +266,5 @@ mod tests {
         let error = opened(&wrong, &seal, key, &bytes).await.expect_err("another passphrase");
         assert_eq!((error.kind(), error.hint().is_some()), (Kind::Failed, true), "{error:?}");
         assert!(!format!("{error:?} {wrong:?} {seal:?}").contains("horse"), "a secret was printed");
-    }
-
-    #[test]
-    fn an_identity_file_is_read_and_never_shown() {
-        let identity = Identity::generate();
-        let secret = identity.0.to_string();
-        let text = format!("# public key: {}\n\n{}\n", identity.recipient(), secret.expose_secret());
-        assert_eq!(Identity::parse_file(&text).expect("a file").len(), 1);
-        let error = Identity::parse_file(&text.replace("SECRET", "SECRE")).expect_err("not one");
-        assert!(!format!("{error:?}").contains("AGE-"), "a secret was printed");
-        assert!(Identity::parse_file("# none\n").is_err());
     }
 }

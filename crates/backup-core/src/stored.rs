@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio::io::AsyncReadExt;
 
@@ -44,16 +45,22 @@ impl PlainStored {
         if seal.encryption.is_some() && unseal.is_empty() {
             return Err(no_key());
         }
-        let key = match &seal.key {
-            Some(key) if unseal.passphrase.is_some() => Some(body::to_vec(self.file(key).await?, LONGEST_KEY).await?),
-            _ => None,
-        };
-        let opener = unseal.opener(&seal.compression, seal.encryption.as_deref(), key).await?;
+        let mut opener = unseal.opener(&seal.compression, seal.encryption.as_deref())?;
         if let Some(key) = &seal.details {
             // Its digest first: what does not open then is not damaged, it is the key that does not fit.
-            let bytes = body::to_vec(self.file(key).await?, manifest::LONGEST).await?;
-            let body = opener.open(body::from_bytes(bytes), key.as_str());
-            let json = body::to_vec(body, manifest::LONGEST).await.doing(|| format!("open {}", self.manifest.id))?;
+            let bytes = Bytes::from(body::to_vec(self.file(key).await?, manifest::LONGEST).await?);
+            let open = async |opener: &Opener| {
+                let body = opener.open(body::from_bytes(bytes.clone()), key.as_str());
+                body::to_vec(body, manifest::LONGEST).await.doing(|| format!("open {}", self.manifest.id))
+            };
+            let mut json = open(&opener).await;
+            if json.as_ref().is_err_and(|error| error.kind() == Kind::Failed)
+                && let (Some(passphrase), Some(key)) = (&unseal.passphrase, &seal.key)
+            {
+                opener = opener.with(passphrase.unlock(body::to_vec(self.file(key).await?, LONGEST_KEY).await?).await?);
+                json = open(&opener).await;
+            }
+            let json = json?;
             // What is wrong with it has names in it, and damage is recorded where everyone can read it.
             let wrong = |error: BoxError| {
                 tracing::debug!(%error, "what is sealed in {key} is wrong");

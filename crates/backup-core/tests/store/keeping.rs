@@ -142,7 +142,7 @@ async fn a_passphrase_opens_and_another_is_told_in_one_line() {
     let wrong = Plain { unseal: Unseal { identities: vec![], passphrase: passphrase("battery staple") }, ..blind.clone() };
     let error = wrong.open(&job(), id).await.map(drop).expect_err("another passphrase");
     assert_eq!((error.kind(), error.hint().is_some()), (Kind::Failed, true), "{error:?}");
-    let right = Plain { unseal: Unseal { identities: vec![], passphrase: passphrase("correct horse") }, ..blind };
+    let right = Plain { unseal: Unseal { identities: vec![], passphrase: passphrase("correct horse") }, ..blind.clone() };
     right.open(&job(), id).await.expect("opened");
     let key: Key = format!("pg-app/{id}/key.age").parse().expect("a key");
     let mut bytes = memory.objects().into_iter().find(|(at, _)| *at == key).expect("the key is stored").1.to_vec();
@@ -151,4 +151,14 @@ async fn a_passphrase_opens_and_another_is_told_in_one_line() {
     memory.tamper(&key, Some(bytes));
     let error = right.open(&job(), id).await.map(drop).expect_err("the key is damaged");
     assert_eq!(error.kind(), Kind::Damaged, "{error:?}");
+    // Whoever has an identity that fits needs neither the key nor the right passphrase.
+    let identity = Identity::generate();
+    let both = Plain { seal: Seal { recipients: vec![identity.recipient()], ..blind.seal.clone() }, ..blind };
+    let id = take_one(&both, &FakeSource::with_parts(2)).await.expect("taken").id;
+    let other = Identity::generate();
+    let unseal = |identities| Unseal { identities, passphrase: passphrase("battery staple") };
+    let fits = Plain { unseal: unseal(vec![other.clone(), identity]), ..both.clone() };
+    verify(&Context::default(), &fits, &job(), id, true).await.expect("an identity fits");
+    let error = Plain { unseal: unseal(vec![other]), ..both }.open(&job(), id).await.map(drop).expect_err("nothing fits");
+    assert!(error.chain().contains("the passphrase does not open the backup"), "{error:?}");
 }
