@@ -9,12 +9,19 @@ use std::fmt::Write;
 
 use crate::Server;
 
-/// The first difference between what the real pg_dumpall prints of `a` and of `b`, for a person to read.
+/// The first difference between what is [`seen`] of `a` and of `b`, for a person to read.
 ///
 /// `None` when there is none. Both servers must be of one version.
 pub fn difference(a: &Server, b: &Server) -> Option<String> {
     assert_eq!(a.major(), b.major(), "servers of different versions cannot be compared line by line");
-    difference_of(&a.pg_dumpall(&[]), &b.pg_dumpall(&[]))
+    difference_of(&seen(a), &seen(b))
+}
+
+/// What is compared: all of a server, in the words of the real pg_dumpall.
+///
+/// Without `--clean` it leaves out the settings and rights of the databases that every cluster has.
+pub fn seen(server: &Server) -> Vec<u8> {
+    server.pg_dumpall(&["--clean"])
 }
 
 /// Ends the test, with the first difference, unless both servers hold the same.

@@ -17,7 +17,7 @@ SELECT lo_from_bytea(4711, 'large object');
 "#;
 
 /// What is damaged, how, and how it is undone.
-const DAMAGES: [(&str, &str, &str); 12] = [
+const DAMAGES: [(&str, &str, &str); 13] = [
     ("a column's grant", "REVOKE SELECT (name) ON items FROM reader", "GRANT SELECT (name) ON items TO reader"),
     ("a digit", "UPDATE items SET price = 2.51 WHERE id = 2", "UPDATE items SET price = 2.50 WHERE id = 2"),
     ("a comment", "COMMENT ON TABLE items IS 'what is solt'", "COMMENT ON TABLE items IS 'what is sold'"),
@@ -31,6 +31,7 @@ const DAMAGES: [(&str, &str, &str); 12] = [
     ("a sequence's state", "SELECT setval('numbers', 41, false)", "SELECT setval('numbers', 41)"),
     ("a storage", "ALTER TABLE items ALTER name SET STORAGE EXTERNAL", "ALTER TABLE items ALTER name SET STORAGE EXTENDED"),
     ("a password", "ALTER ROLE login PASSWORD 'second'", ""),
+    ("a setting of postgres", "ALTER DATABASE postgres SET work_mem = '5MB'", "ALTER DATABASE postgres RESET work_mem"),
     ("a role's attribute", "ALTER ROLE reader CREATEDB", "ALTER ROLE reader NOCREATEDB"),
     (
         "two values swapped",
@@ -53,14 +54,14 @@ fn every_damage_is_seen(major: Major) {
     let hash = a.psql("postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = 'login'");
     let same_password = format!("ALTER ROLE login PASSWORD '{hash}'");
     b.psql("postgres", &same_password);
-    let original = a.pg_dumpall(&[]);
+    let original = judge::seen(&a);
     assert_eq!(judge::difference(&a, &b), None, "a true copy");
     for (what, damage, repair) in DAMAGES {
         b.psql("shop", damage);
-        let seen = judge::difference_of(&original, &b.pg_dumpall(&[]));
+        let seen = judge::difference_of(&original, &judge::seen(&b));
         assert!(seen.is_some(), "{what}: the damage was not seen");
         b.psql("shop", if repair.is_empty() { &same_password } else { repair });
-        assert_eq!(judge::difference_of(&original, &b.pg_dumpall(&[])), None, "{what}: repaired");
+        assert_eq!(judge::difference_of(&original, &judge::seen(&b)), None, "{what}: repaired");
     }
 }
 

@@ -48,6 +48,8 @@ ALTER ROLE d_user IN DATABASE "D ""double"" 'single' \back" SET application_name
 COMMENT ON DATABASE d_plain IS 'a database';
 COMMENT ON DATABASE "D ""double"" 'single' \back" IS E'it''s\nhere';
 COMMENT ON DATABASE postgres IS NULL;
+ALTER DATABASE postgres SET work_mem = '5MB';
+REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC;
 COMMENT ON DATABASE template1 IS 'what new databases are made of, here';
 
 \connect d_plain

@@ -106,7 +106,7 @@ fn damage_in_any_file_is_found_and_nothing_is_restored_from_it() {
     let (Some(source), Some(target)) = (shop::server(), Server::start(Major::V17)) else { return };
     let sink = Sink::new();
     let backup = sink.backup(source, &["--database", "shop"]);
-    let untouched = target.pg_dumpall(&["--clean"]);
+    let untouched = judge::seen(&target);
     let pristine = sink.folder().join("pristine");
     forge::copy(&backup, &pristine);
     for file in files(&pristine) {
@@ -150,8 +150,8 @@ fn damage_in_any_file_is_found_and_nothing_is_restored_from_it() {
     let roles = sink.on(source, &["dump", "--globals-only"]).ok().out;
     let expected = Server::start(Major::V17).expect("the programs are there");
     expected.feed("postgres", &[], &roles).expect("psql takes it");
-    let left = target.pg_dumpall(&["--clean"]);
-    assert_eq!(judge::difference_of(&expected.pg_dumpall(&["--clean"]), &left), None, "more than roles is left");
+    let left = judge::seen(&target);
+    assert_eq!(judge::difference_of(&judge::seen(&expected), &left), None, "more than roles is left");
     assert_ne!(judge::difference_of(&untouched, &left), None, "the roles came first");
 }
 

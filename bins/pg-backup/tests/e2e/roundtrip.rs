@@ -41,7 +41,7 @@ struct Lost {
 
 impl Lost {
     fn new(server: Server) -> Self {
-        let held = server.pg_dumpall(&[]);
+        let held = judge::seen(&server);
         server.crash();
         Self { server, held }
     }
@@ -59,7 +59,7 @@ impl Lost {
         }
         let target = Server::start(self.server.major()).expect("the programs are there");
         fill(&target);
-        let found = target.pg_dumpall(&[]);
+        let found = judge::seen(&target);
         if let Some(difference) = judge::difference_of(&self.held, &found) {
             panic!("PostgreSQL {}, {how}: {difference}", target.major());
         }
