@@ -1,13 +1,11 @@
 //! `pg-backup prove`.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use backup_cli::Face;
-use backup_core::{
-    Checked, Context, Error, Event, Kind, Name, Origin, Repository, Restored, Result, Seal, Stored, Target, prove,
-};
+use backup_core::{Checked, Context, Error, Event, Kind, Name, Origin, Restored, Result, Seal, Stored, Target, prove};
 use backup_pg::restore::{Restore, RestoreOptions};
 use backup_pg::{Config, Scratch, ServerShape, Table, Version, check_sql};
 use clap::Args;
@@ -35,39 +33,15 @@ pub(crate) struct Prove {
 
 impl Prove {
     pub(crate) async fn run(self, face: &Face, job: &Name) -> Result<()> {
-        let (cx, what) = (&face.cx, self.what);
-        let repo = face.repository(Seal::default(), what.unseal.unseal()?)?;
+        let cx = &face.cx;
+        let repo = face.repository(Seal::default(), self.what.unseal.unseal()?)?;
         let _reading = face.reading(job)?;
-        let id = face.which(&repo, job, &what.wanted.which).await?;
-        // Not kept: a manifest can be large, and the proof reads it for itself.
-        let opened = cx.unless_cancelled(repo.open(job, id)).await.map_err(|error| match error.kind() {
-            Kind::Failed => error.with_kind(Kind::Unproven),
-            _ => error,
-        });
-        let origin = opened?.manifest().origin.clone();
-        let (scratch, at) = match &self.scratch {
-            Some(conninfo) => {
-                let at = config(cx, conninfo)?;
-                cx.unless_cancelled(refuse_the_original(&at, &origin)).await?;
-                (None, at)
-            }
-            None => {
-                cx.tell(Event::Stage { what: "start a scratch server" });
-                let shape = shape(&origin)?;
-                let start = Scratch::start(self.pg_bin.as_deref(), self.scratch_dir.as_deref(), &shape);
-                let scratch = cx.unless_cancelled(start).await?;
-                for note in scratch.notes() {
-                    cx.tell(Event::Warning { what: note });
-                }
-                let at = scratch.config().clone();
-                (Some(scratch), at)
-            }
-        };
-        let options = RestoreOptions { tablespaces_in_place: scratch.is_some(), ..what.options() };
-        let target = Proving { restore: Restore { config: at, options }, check: what.check, shown: Mutex::default() };
-        let checked = prove(cx, &repo, job, id, &target).await;
-        let shown = Check::show(face, &target.shown.lock().unwrap_or_else(PoisonError::into_inner).1);
-        let stopped = match scratch {
+        let id = face.which(&repo, job, &self.what.wanted.which).await?;
+        let proving = Proving { prove: self, place: OnceLock::new(), shown: Mutex::default() };
+        let checked = prove(cx, &repo, job, id, &proving).await;
+        let Proving { place, shown, .. } = proving;
+        let shown = Check::show(face, &shown.into_inner().unwrap_or_else(PoisonError::into_inner).1);
+        let stopped = match place.into_inner().and_then(|place| place.scratch) {
             Some(scratch) => scratch.stop().await,
             None => Ok(()),
         };
@@ -85,6 +59,37 @@ impl Prove {
             }
         }
     }
+
+    /// Where the state of `origin` is proven: the server that was named, or one that is started now.
+    async fn place(&self, cx: &Context, origin: &Origin) -> Result<Place> {
+        let (scratch, config) = match &self.scratch {
+            Some(conninfo) => {
+                let config = config(cx, conninfo)?;
+                cx.unless_cancelled(refuse_the_original(&config, origin)).await?;
+                (None, config)
+            }
+            None => {
+                cx.tell(Event::Stage { what: "start a scratch server" });
+                let shape = shape(origin)?;
+                let start = Scratch::start(self.pg_bin.as_deref(), self.scratch_dir.as_deref(), &shape);
+                let scratch = cx.unless_cancelled(start).await?;
+                for note in scratch.notes() {
+                    cx.tell(Event::Warning { what: note });
+                }
+                let config = scratch.config().clone();
+                (Some(scratch), config)
+            }
+        };
+        let options = RestoreOptions { tablespaces_in_place: scratch.is_some(), ..self.what.options() };
+        Ok(Place { restore: Restore { config, options }, scratch })
+    }
+}
+
+/// A server to restore into, and what keeps it running if it is ours.
+#[derive(Debug)]
+struct Place {
+    restore: Restore,
+    scratch: Option<Scratch>,
 }
 
 /// Refuses the very server that was backed up, and any copy of it, while it has databases: roles would be changed there
@@ -92,8 +97,7 @@ impl Prove {
 async fn refuse_the_original(at: &Config, origin: &Origin) -> Result<()> {
     let identity = "SELECT system_identifier FROM pg_catalog.pg_control_system()";
     let databases = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres'";
-    let tables = check_sql(at, &[identity.to_owned(), databases.to_owned()]).await;
-    let tables = tables.map_err(|error| error.with_kind(Kind::Unproven))?;
+    let tables = check_sql(at, &[identity.to_owned(), databases.to_owned()]).await?;
     let [identity, databases] = tables.as_slice() else {
         return Err(Error::new(Kind::Unproven, "the scratch server does not say which it is"));
     };
@@ -119,28 +123,34 @@ fn shape(origin: &Origin) -> Result<ServerShape> {
     Ok(shape)
 }
 
-/// Restores, compares, and then runs the user's queries: a query that fails keeps the backup from being proven.
+/// Finds a place, restores, compares, and then runs the user's queries: one that fails keeps the backup from being proven.
 #[derive(Debug)]
 struct Proving {
-    restore: Restore,
-    check: Check,
+    prove: Prove,
+    place: OnceLock<Place>,
     shown: Mutex<(Vec<String>, Vec<Table>)>,
 }
 
 #[async_trait]
 impl Target for Proving {
     async fn restore(&self, cx: &Context, backup: &dyn Stored) -> Result<Restored> {
-        let restored = self.restore.restore(cx, backup).await?;
+        let place = self.prove.place(cx, &backup.manifest().origin).await?;
+        let restored = self.place.get_or_init(|| place).restore.restore(cx, backup).await?;
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).0.clone_from(&restored.what);
         Ok(restored)
     }
 
     async fn compare(&self, cx: &Context, backup: &dyn Stored) -> Result<Checked> {
-        let checked = self.restore.compare(cx, backup).await?;
-        let config: &Config = &self.restore.config;
+        let restore = self.place.get().map(|place| &place.restore);
+        let restore = restore.ok_or_else(|| Error::new(Kind::Unproven, "nothing was restored"))?;
+        let checked = restore.compare(cx, backup).await?;
         let restored = self.shown.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
-        let tables = self.check.run(cx, config, &restored).await?;
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).1 = tables;
+        match self.prove.what.check.run(cx, &restore.config, &restored).await {
+            Ok(tables) => self.shown.lock().unwrap_or_else(PoisonError::into_inner).1 = tables,
+            // What differs differs, whatever the queries would have shown.
+            Err(error) if !checked.differences.is_empty() => cx.tell(Event::Warning { what: &error.chain() }),
+            Err(error) => return Err(error),
+        }
         Ok(checked)
     }
 }

@@ -13,9 +13,10 @@ const TOLD: usize = 100;
 /// Restores `id` of `job` into `target`, a scratch place, compares what is there with what the backup says, and records
 /// the proof if all of the backup was compared: a part that is equal is no proof, and nothing is recorded.
 ///
-/// [`Kind::Differs`] if the two differ, which is recorded too, and each difference is told, of very many the first hundred. A backup that is not there is [`Kind::NotFound`], a damaged
-/// one [`Kind::Damaged`], which is recorded once all of it was read and that agrees, a cancelled run [`Kind::Cancelled`].
-/// Whatever else kept it from being told, a key that is missing too, is [`Kind::Unproven`], never a pass.
+/// [`Kind::Differs`] if the two differ, which is recorded too, and each difference is told, of very many the first hundred. A
+/// backup that is not there is [`Kind::NotFound`], a damaged one [`Kind::Damaged`], which is recorded once all of it was read
+/// and that agrees, a cancelled run [`Kind::Cancelled`], a target that cannot be meant [`Kind::Usage`]. Whatever else kept it
+/// from being told, a key that is missing too, is [`Kind::Unproven`], never a pass.
 pub async fn prove(cx: &Context, repo: &dyn Repository, job: &Name, id: BackupId, target: &dyn Target) -> Result<Checked> {
     match compared(cx, repo, job, id, target).await {
         Ok(checked) => {

@@ -10,9 +10,12 @@ use crate::{BackupId, Context, Doing, Error, Event, Keep, Kind, Name, Records, R
 /// Judges what there is of `job` and deletes what goes, newest first, so that no backup ever lacks one that it needs.
 ///
 /// The plan is told, a [`Event::Judged`] for each verdict, before anything is deleted; it is what is returned, oldest
-/// first. Each deletion is told too, an [`Event::Deleted`]. A `dry_run` stops there. While a backup or attempt cannot be read, for a reason that is no damage, there is no plan
-/// and nothing goes: what cannot be read now may be the best there is, or need what would go. When a deletion fails or the run is cancelled, what was not reached yet stays.
-/// Whoever calls it holds the job's [`Journal`](crate::Journal), so that no attempt is swept while it is being made.
+/// first. Each deletion is told too, an [`Event::Deleted`]. A `dry_run` stops before the first.
+///
+/// While a backup or attempt cannot be read, for a reason that is no damage, there is no plan and nothing goes: what cannot
+/// be read now may be the best there is, or need what would go. When a deletion fails or the run is cancelled, what was not
+/// reached yet stays. Whoever calls it holds the job's [`Journal`](crate::Journal), so that no attempt is swept while it is
+/// being made.
 pub async fn prune(
     cx: &Context,
     repo: &dyn Repository,

@@ -237,6 +237,7 @@ fn queries_of_the_user_show_what_came_back() {
     assert!(!other.offline(&["list"]).ok().text().contains("proven"), "a query that fails proves nothing");
     other.offline(&["prove", "latest", "--pg-bin", &bin, "--database", "shop"]).ok();
     assert!(!other.offline(&["list"]).ok().text().contains("proven"), "nor does one database prove the others");
+    other.offline(&["prove", "latest", "--pg-bin", &bin, "--scratch-dir", "/nonexistent/folder"]).fails(8, &["nonexistent"]);
 }
 
 #[test]

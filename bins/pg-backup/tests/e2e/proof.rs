@@ -86,6 +86,10 @@ fn whatever_differs_is_told_and_is_no_proof() {
         assert!(listed.contains("  backup ") && !listed.contains("proven"), "{what}: {listed}");
         sink.offline(&["verify", "latest-proven"]).fails(3, &[]);
     }
+    // A query that fails on top of it hides nothing.
+    let query = ["--check-sql", "SELECT * FROM app.nothing"];
+    let ran = sink.offline(&[&prove[..], &query].concat()).fails(6, &["1 difference"]);
+    assert!(ran.err.contains("app.nothing"), "{}", ran.err);
     fs::write(backup.join("manifest.json"), &original).expect("written");
     sink.offline(&prove).ok();
     assert!(sink.offline(&["list"]).ok().text().contains("proven"));
