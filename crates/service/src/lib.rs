@@ -7,6 +7,7 @@
 //! It knows no database and prints nothing.
 
 mod clock;
+pub mod container;
 mod drive;
 mod job;
 mod notice;

@@ -16,7 +16,8 @@ pub struct Schedule(Rule);
 enum Rule {
     Cron(Box<Cron>, TimeZone),
     Every(SignedDuration),
-    Never,
+    /// Whenever one of them is due; none: never.
+    Any(Vec<Schedule>),
 }
 
 impl Schedule {
@@ -46,9 +47,14 @@ impl Schedule {
         Ok(Self(Rule::Every(period)))
     }
 
+    /// Whenever any of `schedules` is due.
+    pub fn any(schedules: Vec<Schedule>) -> Self {
+        Self(Rule::Any(schedules))
+    }
+
     /// Never by itself.
     pub fn never() -> Self {
-        Self(Rule::Never)
+        Self::any(Vec::new())
     }
 
     /// A period as `sleep` of the GNU coreutils takes it: numbers with `s`, `m`, `h` or `d`, added up; `infinity` is never.
@@ -91,7 +97,7 @@ impl Schedule {
                 (next > after).then_some(next)
             }
             Rule::Every(period) => after.checked_add(*period).ok(),
-            Rule::Never => None,
+            Rule::Any(schedules) => schedules.iter().filter_map(|one| one.next(after)).min(),
         }
     }
 
@@ -125,7 +131,11 @@ impl fmt::Display for Schedule {
         match &self.0 {
             Rule::Cron(cron, zone) => write!(f, "{} ({})", cron.as_str(), zone.iana_name().unwrap_or("fixed offset")),
             Rule::Every(period) => write!(f, "every {period:#}"),
-            Rule::Never => f.write_str("never"),
+            Rule::Any(schedules) if schedules.is_empty() => f.write_str("never"),
+            Rule::Any(schedules) => {
+                let all: Vec<String> = schedules.iter().map(ToString::to_string).collect();
+                f.write_str(&all.join(", and "))
+            }
         }
     }
 }
