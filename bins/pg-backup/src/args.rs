@@ -5,7 +5,7 @@ use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::connection::Connection;
-use crate::{backup, dump, prove, restore};
+use crate::{backup, dump, prove, restore, serve};
 
 /// Backs a PostgreSQL cluster up, restores it, and proves that the restore is equal.
 ///
@@ -34,6 +34,11 @@ enum Command {
     Dump(dump::Dump),
     /// Write one database out of a file of pg_dumpall to standard output
     Extract(dump::Extract),
+    /// Take backups on a schedule, configured as the backup container is: by its environment and its backup.conf
+    Serve(serve::Serve),
+    /// Look at the configuration that serve goes by
+    #[command(subcommand)]
+    Config(serve::Config),
     /// Bring back what a run that died left stopped
     Resume,
     #[command(flatten)]
@@ -55,6 +60,8 @@ impl Program for PgBackup {
             Command::Prove(prove) => Box::pin(prove.run(&face, &job)).await,
             Command::Dump(dump) => dump.run(&face, &self.connection).await,
             Command::Extract(extract) => extract.run(&face).await,
+            Command::Serve(serve) => Box::pin(serve.run(&face)).await,
+            Command::Config(config) => config.run(&face),
             Command::Resume => face.nothing_paused(&job),
             Command::Manage(manage) => manage.run::<Self>(&face, &job).await,
         }

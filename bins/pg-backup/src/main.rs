@@ -7,6 +7,7 @@ mod connection;
 mod dump;
 mod prove;
 mod restore;
+mod serve;
 mod what;
 
 use std::process::ExitCode;

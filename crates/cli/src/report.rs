@@ -122,7 +122,7 @@ impl Report {
     }
 
     /// An error: what failed and then what to do, each on a line of its own.
-    pub(crate) fn error(&self, error: &Error, code: u8) {
+    pub fn error(&self, error: &Error, code: u8) {
         let mut err = io::stderr().lock();
         // Nobody is left to tell if these fail.
         if self.json {

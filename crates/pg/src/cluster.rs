@@ -105,18 +105,18 @@ async fn session_user(session: &Session) -> Result<String> {
 
 /// Parts that are there already.
 #[derive(Debug, Clone)]
-struct Texts {
+pub(crate) struct Texts {
     origin: Origin,
     parts: Vec<Part>,
     texts: HashMap<Name, (Bytes, PartFacts)>,
 }
 
 impl Texts {
-    fn new(origin: Origin) -> Self {
+    pub(crate) fn new(origin: Origin) -> Self {
         Self { origin, parts: Vec::new(), texts: HashMap::new() }
     }
 
-    fn add(&mut self, name: &str, facts: PartFacts, text: String) -> Result<()> {
+    pub(crate) fn add(&mut self, name: &str, facts: PartFacts, text: String) -> Result<()> {
         let name: Name = name.parse()?;
         self.parts.push(Part { name: name.clone(), extension: "sql", folder: None, estimate: Some(text.len() as u64) });
         self.texts.insert(name, (text.into(), facts));

@@ -29,6 +29,7 @@ mod raw_text;
 pub mod restore;
 pub mod scratch;
 pub mod script;
+mod single;
 mod snapshot;
 mod tls;
 mod version;
@@ -44,6 +45,7 @@ pub use external_cluster::{ExternalCluster, OLDEST, needs_external};
 pub use globals::DatabaseRecord;
 pub use pg_error::pg_error;
 pub use scratch::{Scratch, ServerShape};
+pub use single::single;
 pub use snapshot::{Database, Options};
 pub use version::Version;
 

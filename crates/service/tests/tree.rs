@@ -143,6 +143,25 @@ async fn a_cull_takes_the_oldest_of_its_own_tier_and_name() {
 }
 
 #[tokio::test]
+async fn what_a_killed_run_left_goes_with_the_next_cull_and_the_root_stays() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), Layout::Dated(2));
+    let hidden = |name: &str, hours: u64| {
+        let path = root.path().join("2026-11-10").join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        let file = std::fs::File::create(&path).expect("made");
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(hours * 3600)).expect("dated");
+        path
+    };
+    let (dead, fresh) = (hidden(".0123456789abcdef.partial", 2), hidden(".fedcba9876543210.partial", 0));
+    assert_eq!(tree.cull("pg-shop", at("2026-11-11T01:00:00Z")).await.expect("culled"), []);
+    assert!(!dead.exists() && fresh.exists());
+    std::fs::remove_file(fresh).expect("removed");
+    tree.cull("pg-shop", at("2026-11-11T01:00:00Z")).await.expect("culled");
+    assert!(root.path().exists());
+}
+
+#[tokio::test]
 async fn a_tier_of_none_deletes_no_fresh_dump_and_takes_none() {
     let root = tempfile::tempdir().expect("a folder");
     let tree = tree(root.path(), Layout::Rolling(Tiers { daily: 6, weekly: 0, monthly: 1 }));

@@ -14,6 +14,7 @@ mod replication;
 mod resume;
 mod retention;
 mod roundtrip;
+mod serve;
 mod settings;
 mod shop;
 mod standby;

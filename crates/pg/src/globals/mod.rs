@@ -84,6 +84,15 @@ impl Globals {
         sql
     }
 
+    /// Creates the roles that are missing, without a password, and says who is a member of what: SQL that can be played into a
+    /// server that has some of them. Those that the server has stay as they are; initdb's own and `user` are left out.
+    pub fn missing_roles_sql(&self, user: &str) -> String {
+        let roles = self.roles.iter().filter(|role| !role.exists_for(user));
+        let mut sql: String = roles.map(Role::create_if_missing_as_it_was_sql).collect();
+        sql.extend(self.memberships.iter().map(Membership::sql));
+        sql
+    }
+
     /// Creates the tablespaces where they were.
     pub fn tablespaces_sql(&self) -> String {
         self.tablespaces.iter().map(|tablespace| tablespace.sql(&tablespace.location)).collect()

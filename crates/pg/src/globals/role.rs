@@ -50,6 +50,15 @@ impl Role {
     }
 
     /// Leads it from what it is to what it was, if that is anything else.
+    pub(super) fn create_if_missing_as_it_was_sql(&self) -> String {
+        let block = format!(
+            "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) THEN EXECUTE {}; END IF; END",
+            literal(&self.name),
+            literal(&self.create_sql())
+        );
+        format!("DO LANGUAGE plpgsql {};\n", literal(&block))
+    }
+
     pub(super) fn alter_sql(&self) -> String {
         let mut same = vec![format!("rolname = {}", literal(&self.name))];
         same.extend(FLAGS.iter().zip(self.flags).map(|((column, _), flag)| format!("{column} = {flag}")));

@@ -6,6 +6,7 @@ mod tier;
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder};
 use backup_core::{BackupId, Body, Depth, Directory, Doing, Entry, Error, Keep, Key, Kind, Put, Records, Result, Sink, State};
@@ -18,6 +19,9 @@ use tokio::io::BufReader;
 pub use mark::Mark;
 use name::Style;
 pub use tier::{Tier, Tiers};
+
+/// How old a hidden file must be that nobody holds open before it is removed.
+const DEAD: Duration = Duration::from_secs(60 * 60);
 
 /// How a tree is laid out and how much of it stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +218,8 @@ impl Tree {
         for dump in &gone {
             self.delete(&dump.key).await?;
         }
+        // What runs that were killed have left, and no listing shows.
+        self.sink.sweep(&Key::root(), DEAD).await?;
         Ok(gone)
     }
 

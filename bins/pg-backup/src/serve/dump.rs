@@ -1,0 +1,101 @@
+//! The work of one database: dumped, read back, and only then may older dumps go.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backup_core::{Context, Doing, Event, Facts, Key, Result, body};
+use backup_pg::config::Params;
+use backup_pg::script::{Inspected, inspect};
+use backup_pg::{Config, dump, single};
+use backup_service::container::Wanted;
+use backup_service::tree::{Mark, Tree};
+use backup_service::{Outcome, Why, Work};
+use jiff::Timestamp;
+use tokio::io::AsyncWriteExt;
+
+/// How many connections read rows of one database at the same time.
+const JOBS: usize = 2;
+
+/// Dumps one database into a tree.
+pub(super) struct Dump {
+    config: Config,
+    tree: Arc<Tree>,
+    core: String,
+    /// Whether the roles stand in the dump too.
+    roles: bool,
+}
+
+impl Dump {
+    pub(super) fn new(wanted: &Wanted, tree: &Arc<Tree>, roles: bool, cx: &Context) -> Result<Self> {
+        let mut params = Params::default();
+        params.set("host", wanted.spec.host.trim_matches(['[', ']']))?;
+        if let Some(port) = wanted.spec.port {
+            params.set("port", &port.to_string())?;
+        }
+        params.set("dbname", &wanted.spec.database)?;
+        if let Some(user) = &wanted.user {
+            params.set("user", user)?;
+        }
+        if let Some(password) = &wanted.password {
+            params.set("password", password.expose())?;
+        }
+        // TLS and the like as libpq has them.
+        let config = params.resolve(|name| std::env::var(name).ok())?;
+        for warning in &config.warnings {
+            cx.tell(Event::Warning { what: warning });
+        }
+        Ok(Self { config, tree: Arc::clone(tree), core: wanted.core.clone(), roles })
+    }
+
+    /// Takes a dump, unless the day has none: read back and found whole before anything else goes; one that is not is removed.
+    pub(super) async fn take(&self, cx: &Context) -> Result<Outcome> {
+        let now = Timestamp::now();
+        if !self.tree.is_due(now) {
+            return Ok(Outcome::Idle("the tier of this day keeps no dumps".into()));
+        }
+        let (config, roles, context) = (self.config.clone(), self.roles, cx.clone());
+        let sql = body::piped(move |mut out| async move {
+            let sources = single(&config, roles, JOBS).await?;
+            dump(&context, &sources, &mut out).await?;
+            out.shutdown().await.doing(|| "write the dump")
+        });
+        let (key, put) = cx.unless_cancelled(self.tree.put(&self.core, now, sql)).await?;
+        let seen = match cx.unless_cancelled(self.read_back(&key)).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.tree.delete(&key).await?;
+                return Err(error).doing(|| format!("read {key} back, so it was removed"));
+            }
+        };
+        let mut facts = Facts::new();
+        facts.insert("tables".into(), seen.tables.into());
+        facts.insert("rows".into(), seen.rows.into());
+        let verified = Some(Timestamp::now());
+        let mark = Mark { size: Some(put.size), sha256: Some(put.sha256), verified, facts, ..Mark::default() };
+        self.tree.mark(&key, &mark).await?;
+        let gone = self.tree.cull(&self.core, now).await.doing(|| format!("cull the dumps of {} after {key}", self.core))?;
+        let culled = if gone.is_empty() { String::new() } else { format!(", {} older ones culled", gone.len()) };
+        let Inspected { tables, rows, .. } = seen;
+        let line = format!("{key} holds {tables} tables and {rows} rows in {} bytes{culled}", put.size);
+        Ok(Outcome::Done { line, bytes: Some(put.size) })
+    }
+
+    /// Reads a stored dump to its end, through the checksums of gzip.
+    async fn read_back(&self, key: &Key) -> Result<Inspected> {
+        inspect(self.tree.get(key).await?).await
+    }
+}
+
+#[async_trait]
+impl Work for Dump {
+    async fn run(&self, cx: &Context, _: Why) -> Result<Outcome> {
+        self.take(cx).await
+    }
+}
+
+impl fmt::Debug for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dump").field("core", &self.core).finish_non_exhaustive()
+    }
+}
