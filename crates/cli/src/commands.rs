@@ -154,7 +154,7 @@ impl Manage {
             Self::Prune(args) => {
                 let repo = face.repository(Seal::default(), Default::default())?;
                 let _held = face.hold(job)?;
-                let _deleting = face.deleting(job)?;
+                let _deleting = if args.dry_run { None } else { Some(face.deleting(job)?) };
                 // The verdicts and what was deleted are told as they happen, so that they are known if it fails.
                 prune(&face.cx, &repo, job, &args.keep(), Timestamp::now(), &TimeZone::system(), args.dry_run).await?;
                 Ok(())

@@ -70,7 +70,7 @@ impl Face {
     pub fn reading(&self, job: &Name) -> Result<Option<ReadLock>> {
         match self.locks().and_then(|folder| ReadLock::shared(&folder, job)) {
             Ok(lock) => Ok(Some(lock)),
-            Err(error) if matches!(error.kind(), Kind::Busy | Kind::Usage) => Err(error),
+            Err(error) if error.kind() == Kind::Busy => Err(error),
             Err(error) => {
                 let what = format!("nothing keeps a prune from the backups while they are read: {}", error.chain());
                 self.cx.tell(Event::Warning { what: &what });

@@ -115,6 +115,7 @@ fn nothing_is_pruned_while_it_is_read() {
     let reader = place.hanging("hang in parts", &["verify", "latest"]);
     let busy = place.run("", &["prune", "--keep-last", "1"]);
     assert_eq!(busy.status.code(), Some(75), "{busy:?}");
+    assert!(place.run("", &["prune", "--keep-last", "1", "--dry-run"]).status.success(), "nothing is deleted");
     assert_eq!(place.backups(), 2);
     assert!(place.run("", &["verify", "latest"]).status.success(), "readers share");
     send(&reader, Signal::INT);
@@ -126,6 +127,16 @@ fn nothing_is_pruned_while_it_is_read() {
     assert_eq!(place.run("", &["pin", "latest"]).status.code(), Some(75));
     send(&pruner, Signal::INT);
     assert_eq!(ends(pruner).0, Some(130));
+}
+
+#[test]
+fn what_cannot_be_locked_is_read_all_the_same() {
+    let place = Place::with_backups(1);
+    std::fs::write(place.path("state"), "not a folder").expect("written");
+    let ran = place.run("", &["verify", "latest"]);
+    let err = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success() && err.contains("warning: nothing keeps a prune"), "{err}");
+    assert_eq!(place.run("", &["prune", "--keep-last", "1"]).status.code(), Some(1), "but nothing is deleted");
 }
 
 #[test]
