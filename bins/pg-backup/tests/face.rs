@@ -181,8 +181,11 @@ fn what_nohup_ignores_stays_ignored_and_a_second_signal_ends_what_hangs() {
     for (ignore, caught) in [("HUP", interrupt | terminate), ("INT", hangup | terminate)] {
         // Nobody writes into the pipe: the read of the key cannot be cut short.
         let script = format!("trap '' {ignore}; exec \"$@\"");
-        let mut command = Command::new("sh");
-        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_pg-backup"), "--to"]).arg(folder.path());
+        // What the test run itself ignores does not count.
+        let mut command = Command::new("env");
+        command
+            .args(["--default-signal=INT,TERM,HUP,QUIT", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_pg-backup"), "--to"])
+            .arg(folder.path());
         command.args(["verify", "latest", "--passphrase-file"]).arg(&pipe).env("BACKUP_STATE", env!("CARGO_TARGET_TMPDIR"));
         let mut child = command.spawn().expect("it starts");
         while mask(&child, "SigCgt:") & terminate == 0 {
