@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use backup_core::{Context, Doing, Error, Result};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::desk::Post;
 use crate::notice::{Listener, Notice, What};
 use crate::status::{Status, Statuses};
 use crate::{Clock, Job, Outcome, Why};
@@ -36,7 +37,7 @@ pub(crate) struct Shared {
 pub(crate) struct Drive<'a> {
     job: &'a Job,
     shared: &'a Shared,
-    asked: &'a Notify,
+    post: &'a Post,
     status: Status,
     /// When the service started: what was due before is nobody's fault if the job never ran.
     started: Timestamp,
@@ -44,9 +45,9 @@ pub(crate) struct Drive<'a> {
 
 impl<'a> Drive<'a> {
     /// Takes a job up where an earlier service left it. A run that was cut off has failed.
-    pub(crate) fn new(job: &'a Job, shared: &'a Shared, asked: &'a Notify) -> Result<Self> {
+    pub(crate) fn new(job: &'a Job, shared: &'a Shared, post: &'a Post) -> Result<Self> {
         let status = shared.statuses.load(&job.name)?;
-        let mut drive = Self { job, shared, asked, status, started: shared.clock.now() };
+        let mut drive = Self { job, shared, post, status, started: shared.clock.now() };
         if let Some(begun) = drive.status.begun.filter(|_| drive.status.is_under_way()) {
             let error = Error::failed(format!("the run that began at {begun} was cut off"));
             drive.keep(Err(error), SignedDuration::ZERO)?;
@@ -94,16 +95,18 @@ impl<'a> Drive<'a> {
             let after = AGAIN.saturating_mul(1 << (self.status.failures - 1).min(16));
             self.status.ended.unwrap_or(self.started).min(self.now()).checked_add(after).unwrap_or(Timestamp::MAX)
         });
-        let (until, why) = match (due, again) {
-            (due, Some(again)) if due.is_none_or(|due| again < due) => (again, Why::Again),
-            (Some(due), _) => (due.checked_add(self.jitter()).unwrap_or(due), Why::Due(due)),
-            (None, _) => {
-                self.asked.notified().await;
-                return Why::Asked;
-            }
+        let planned = match (due, again) {
+            (due, Some(again)) if due.is_none_or(|due| again < due) => Some((again, Why::Again)),
+            (Some(due), _) => Some((due.checked_add(self.jitter()).unwrap_or(due), Why::Due(due))),
+            (None, _) => None,
+        };
+        self.post.announce(planned.map(|(until, _)| until));
+        let Some((until, why)) = planned else {
+            self.post.asked.notified().await;
+            return Why::Asked;
         };
         tokio::select! {
-            () = self.asked.notified() => Why::Asked,
+            () = self.post.asked.notified() => Why::Asked,
             () = self.shared.clock.sleep_until(until) => why,
         }
     }
@@ -118,6 +121,7 @@ impl<'a> Drive<'a> {
 
     /// One run, with all that is kept and told of it.
     async fn once(&mut self, cx: &Context, why: Why) -> Result<()> {
+        self.post.announce(None);
         let due = self.job.schedule.due(self.since(), self.now(), MOST);
         if let Some(due) = due {
             // Only the last of what was due happens now, and not even that if its time is long past.
@@ -159,6 +163,9 @@ impl<'a> Drive<'a> {
         let now = self.now();
         let status = &mut self.status;
         status.ended = Some(status.begun.map_or(now, |begun| begun.max(now)));
+        if self.job.work.is_proof() && matches!(ran, Ok(Outcome::Done { .. })) {
+            status.proven = Some(now);
+        }
         let what = match ran {
             Ok(Outcome::Done { line, bytes }) => {
                 let after = std::mem::take(&mut status.failures);

@@ -16,6 +16,11 @@ pub trait Work: Debug + Send + Sync {
     ///
     /// It ends soon when `cx` is cancelled, and leaves nothing half made however it ends.
     async fn run(&self, cx: &Context, why: Why) -> Result<Outcome>;
+
+    /// Whether what it does is a proof: once it is [done](Outcome::Done), a backup was restored and compared.
+    fn is_proof(&self) -> bool {
+        false
+    }
 }
 
 /// Why a run begins.

@@ -8,6 +8,7 @@
 
 mod clock;
 pub mod container;
+mod desk;
 mod drive;
 mod job;
 mod notice;
@@ -18,8 +19,9 @@ pub mod testing;
 pub mod tree;
 
 pub use clock::{Clock, SystemClock};
+pub use desk::Desk;
 pub use job::{Job, Outcome, Why, Work};
 pub use notice::{Level, Listener, Notice, What};
 pub use schedule::Schedule;
-pub use service::{Desk, Service};
+pub use service::Service;
 pub use status::{Status, Statuses};

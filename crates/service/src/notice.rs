@@ -72,6 +72,31 @@ pub enum Level {
     Error,
 }
 
+/// The words that receivers know: `INFO`, `WARN`, `ERROR`.
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+        })
+    }
+}
+
+impl What {
+    /// One word for it: `begun`, `succeeded`, `idle`, `failed`, `missed` or `late`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Idle { .. } => "idle",
+            Self::Failed { .. } => "failed",
+            Self::Missed { .. } => "missed",
+            Self::Late { .. } => "late",
+        }
+    }
+}
+
 impl Notice {
     /// How grave it is.
     pub fn level(&self) -> Level {

@@ -3,22 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backup_core::{Context, Error, Journal, Kind, Name, Result};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
+use crate::desk::{Desk, Post, Pulse};
 use crate::drive::{Drive, Shared};
 use crate::notice::Listener;
-use crate::status::{Status, Statuses};
+use crate::status::Statuses;
 use crate::{Clock, Job, SystemClock};
+
+/// How often the loop shows that it turns, at least.
+const BEAT: Duration = Duration::from_secs(15);
 
 /// Jobs and what they share. There is one service for a state folder at any time.
 #[derive(Debug)]
 pub struct Service {
     jobs: Vec<Job>,
-    asked: BTreeMap<Name, Arc<Notify>>,
+    posts: BTreeMap<Name, Arc<Post>>,
+    pulse: Arc<Pulse>,
     shared: Shared,
     _held: Journal,
 }
@@ -35,7 +41,7 @@ impl Service {
         if jobs.is_empty() {
             return Err(Error::usage("there is no job to do").with_hint("name a database"));
         }
-        let asked = names.into_iter().map(|name| (name.clone(), Arc::default())).collect();
+        let posts = names.into_iter().map(|name| (name.clone(), Arc::default())).collect();
         let _held = Journal::open(state, &"service".parse()?)?;
         let shared = Shared {
             clock: Arc::new(SystemClock),
@@ -43,7 +49,7 @@ impl Service {
             listeners: Vec::new(),
             at_once: Semaphore::new(at_once.max(1)),
         };
-        Ok(Self { jobs, asked, shared, _held })
+        Ok(Self { jobs, posts, pulse: Arc::default(), shared, _held })
     }
 
     /// Goes by another clock.
@@ -60,7 +66,7 @@ impl Service {
 
     /// What asks a running service for things.
     pub fn desk(&self) -> Desk {
-        Desk { asked: self.asked.clone(), statuses: self.shared.statuses.clone() }
+        Desk { posts: self.posts.clone(), statuses: self.shared.statuses.clone(), pulse: Arc::clone(&self.pulse) }
     }
 
     /// Runs the jobs until `cx` is cancelled, which is the way a service ends well: then runs that are under way have been
@@ -68,16 +74,23 @@ impl Service {
     pub async fn run(&self, cx: &Context) -> Result<()> {
         let mut running = FuturesUnordered::new();
         for job in &self.jobs {
-            let asked = self.asked.get(&job.name).ok_or_else(|| Error::failed(format!("job {} was lost", job.name)))?;
-            let drive = Drive::new(job, &self.shared, asked)?;
+            let post = self.posts.get(&job.name).ok_or_else(|| Error::failed(format!("job {} was lost", job.name)))?;
+            let drive = Drive::new(job, &self.shared, post)?;
             running.push(Box::pin(drive.run(cx)));
         }
         let mut ended = Ok(());
-        while let Some(one) = running.next().await {
+        let _stopped = Stop(&self.pulse);
+        loop {
+            self.pulse.beat();
+            let one = tokio::select! {
+                one = running.next() => one,
+                () = tokio::time::sleep(BEAT) => continue,
+            };
             match one {
-                Err(error) if error.kind() == Kind::Cancelled && cx.cancel.is_cancelled() => {}
-                Ok(()) => {}
-                Err(error) => {
+                None => break,
+                Some(Err(error)) if error.kind() == Kind::Cancelled && cx.cancel.is_cancelled() => {}
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
                     ended = Err(error);
                     // What one job cannot keep, none can.
                     cx.cancel.cancel();
@@ -88,28 +101,11 @@ impl Service {
     }
 }
 
-/// Where a running service is asked for things.
-#[derive(Debug, Clone)]
-pub struct Desk {
-    asked: BTreeMap<Name, Arc<Notify>>,
-    statuses: Statuses,
-}
+/// Stops the pulse however the loop ends.
+struct Stop<'a>(&'a Pulse);
 
-impl Desk {
-    /// The names of the jobs.
-    pub fn jobs(&self) -> impl Iterator<Item = &Name> {
-        self.asked.keys()
-    }
-
-    /// Has `job` run as soon as it can: at once, or after the run that is under way. [`Kind::NotFound`] if there is no such job.
-    pub fn ask(&self, job: &Name) -> Result<()> {
-        let asked = self.asked.get(job);
-        asked.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no job {job}")))?.notify_one();
-        Ok(())
-    }
-
-    /// How `job` stands.
-    pub fn status(&self, job: &Name) -> Result<Status> {
-        self.statuses.load(job)
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }

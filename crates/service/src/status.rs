@@ -21,7 +21,9 @@ pub struct Status {
     pub ended: Option<Timestamp>,
     /// When a run last did what it should.
     pub succeeded: Option<Timestamp>,
-    /// How many runs have failed since then.
+    /// When a run last proved a backup.
+    pub proven: Option<Timestamp>,
+    /// How many runs have failed since the last success.
     pub failures: u32,
     /// What failed last, if anything has since the last success.
     pub error: Option<String>,
@@ -75,6 +77,20 @@ impl Statuses {
             tracing::warn!(%job, %error, "the state of the job cannot be understood and is begun anew");
             Status::default()
         }))
+    }
+
+    /// Fails if nothing can be kept in the folder.
+    pub(crate) fn probe(&self) -> Result<()> {
+        let path = self.folder.join("probe.partial");
+        let write = || {
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?.write_all(b"probe")?;
+            match fs::remove_file(&path) {
+                // Another probe was quicker.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            }
+        };
+        write().doing(|| format!("write into the folder {} for the state of jobs", self.folder.display()))
     }
 
     /// Puts the status of `job` in place of the last one; once this returns it is durable.

@@ -21,6 +21,7 @@ struct Told {
     /// Each run waits for one of these, if there is such a gate.
     gate: Option<Semaphore>,
     under_way: Mutex<(usize, usize)>,
+    is_proof: bool,
 }
 
 #[async_trait]
@@ -45,6 +46,10 @@ impl Work for Told {
         }
         let next = self.next.lock().expect("next").pop_front();
         next.unwrap_or_else(|| Ok(Outcome::Done { line: "done".into(), bytes: Some(17) }))
+    }
+
+    fn is_proof(&self) -> bool {
+        self.is_proof
     }
 }
 
@@ -292,6 +297,38 @@ async fn a_service_that_is_started_again_and_again_does_not_take_a_backup_each_t
     assert_eq!(timeless(bench.settle().await), done());
     bench.stop().await;
     assert_eq!(*work.whys.lock().expect("whys"), [Why::Start, Why::Due(at("2026-11-02T12:00:00Z")), Why::Start]);
+}
+
+#[tokio::test]
+async fn the_desk_says_what_is_next_what_is_proven_and_whether_the_service_lives() {
+    let work = Arc::new(Told { gate: Some(Semaphore::new(0)), is_proof: true, ..Told::default() });
+    let equal = Outcome::Done { line: "equal".into(), bytes: None };
+    work.next.lock().expect("next").extend([Ok(equal), Err(Error::failed("no server")), Ok(Outcome::Idle("none".into()))]);
+    let mut bench = Bench::at("2026-11-01T12:00:00Z");
+    let idle = Service::new(vec![daily(&work)], bench.state(), 1).expect("a service").desk();
+    assert!(!idle.is_alive() && idle.ready().is_err(), "it was never run");
+    bench.start(vec![Job { retries: 1, ..daily(&work) }], 1).await;
+    let (shop, desk) = (name("shop"), bench.desk().clone());
+    assert!(desk.is_alive());
+    desk.ready().expect("ready");
+    assert_eq!(desk.next(&shop).expect("a job"), Some(at("2026-11-02T01:00:00Z")));
+    bench.at_time("2026-11-02T01:00:00Z").await;
+    assert_eq!(desk.next(&shop).expect("a job"), None, "it runs");
+    assert!(bench.status().is_under_way());
+    work.gate.as_ref().expect("a gate").add_permits(3);
+    assert_eq!(timeless(bench.settle().await), ["shop: equal in 0s"]);
+    assert_eq!(desk.next(&shop).expect("a job"), Some(at("2026-11-03T01:00:00Z")));
+    bench.at_time("2026-11-03T01:00:00Z").await;
+    assert_eq!(desk.next(&shop).expect("a job"), Some(at("2026-11-03T01:05:00Z")), "it is tried again");
+    bench.at_time("2026-11-03T01:05:00Z").await;
+    assert_eq!(bench.status().proven, Some(at("2026-11-02T01:00:00Z")), "neither a failure nor nothing proves anything");
+    let stranger = desk.next(&name("stranger")).expect_err("no job");
+    assert_eq!((stranger.kind(), desk.ask(&name("stranger")).is_err()), (Kind::NotFound, true));
+    std::fs::remove_dir_all(bench.state()).expect("removed");
+    let error = desk.ready().expect_err("nothing can be kept");
+    assert!(error.chain().contains("write into the folder"), "{error:?}");
+    bench.stop().await;
+    assert!(!desk.is_alive());
 }
 
 #[tokio::test]
