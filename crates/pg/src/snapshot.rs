@@ -19,7 +19,7 @@ use crate::plan::{Content, Cut, Planned, Planner, Size};
 use crate::pool::Pool;
 use crate::quote::{ident, literal, qualified};
 use crate::script::{Item, Scanner};
-use crate::{copy, counts, facts, large_objects, plan};
+use crate::{Version, copy, counts, facts, large_objects, plan};
 
 /// What to take of a database, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -280,13 +280,24 @@ async fn lock_again(client: &tokio_postgres::Client, slices: &[copy::Slice]) -> 
 }
 
 pub(crate) async fn origin(leader: &Session) -> Result<(Origin, Instant, String)> {
-    let sql = "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()), pg_catalog.current_setting('server_version'), \
-               pg_catalog.current_database()::text, pg_catalog.pg_is_in_recovery(), \
-               pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-               CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-               ELSE pg_catalog.pg_current_wal_lsn() END::text, pg_catalog.current_setting('server_encoding'), \
-               (SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10)";
-    let row = leader.client.query_one(sql, &[]).await.map_err(|error| pg_error("ask the server who it is", error))?;
+    let (replayed, current) = match leader.version.at_least(10) {
+        true => ("pg_last_wal_replay_lsn", "pg_current_wal_lsn"),
+        false => ("pg_last_xlog_replay_location", "pg_current_xlog_location"),
+    };
+    // Before 9.6 the server tells its own number only to replicas; when its folder was made is as good.
+    let identity = match leader.version >= Version(90_600) {
+        true => "SELECT system_identifier FROM pg_catalog.pg_control_system()",
+        false => "SELECT pg_catalog.date_part('epoch', modification)::bigint FROM pg_catalog.pg_stat_file('PG_VERSION')",
+    };
+    let sql = format!(
+        "SELECT ({identity}), pg_catalog.current_setting('server_version'), \
+         pg_catalog.current_database()::text, pg_catalog.pg_is_in_recovery(), \
+         pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+         CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.{replayed}() \
+         ELSE pg_catalog.{current}() END::text, pg_catalog.current_setting('server_encoding'), \
+         (SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10)"
+    );
+    let row = leader.client.query_one(&sql, &[]).await.map_err(|error| pg_error("ask the server who it is", error))?;
     let instant = Instant { time: row.get(4), lsn: row.get::<_, Option<String>>(5).unwrap_or_default() };
     let mut known = backup_core::Facts::new();
     known.insert("database".into(), row.get::<_, String>(2).into());
