@@ -1,7 +1,10 @@
 //! Queries of the user's, run on what was restored: "verify that your data is displayed".
 
-use backup_core::{Error, Kind, Result};
-use tokio_postgres::SimpleQueryMessage;
+use std::pin::pin;
+
+use backup_core::{Kind, Result};
+use futures_util::TryStreamExt;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::config::Config;
 use crate::connect::{Purpose, connect};
@@ -23,7 +26,7 @@ pub struct Table {
     pub count: u64,
 }
 
-/// Runs `queries` in the database of `config`, in a transaction that cannot write.
+/// Runs `queries`, each a single statement, in the database of `config`, in a transaction that cannot write.
 ///
 /// A query that fails is [`Kind::Unproven`]: what it was to show could not be shown.
 pub async fn check_sql(config: &Config, queries: &[String]) -> Result<Vec<Table>> {
@@ -31,27 +34,32 @@ pub async fn check_sql(config: &Config, queries: &[String]) -> Result<Vec<Table>
     let mut tables = Vec::new();
     for query in queries {
         session.client.batch_execute("BEGIN READ ONLY").await.map_err(|error| pg_error("begin a check", error))?;
-        let answer =
-            session.client.simple_query(query).await.map_err(|error| pg_error(format!("run the check {query}"), error));
-        let answer = answer.map_err(|error: Error| error.with_kind(Kind::Unproven))?;
+        let table = run(&session.client, query).await;
+        tables.push(table.map_err(|error| pg_error(format!("run the check {query}"), error).with_kind(Kind::Unproven))?);
         session.client.batch_execute("ROLLBACK").await.map_err(|error| pg_error("end a check", error))?;
-        let mut table = Table { query: query.clone(), columns: Vec::new(), rows: Vec::new(), count: 0 };
-        for message in answer {
-            match message {
-                SimpleQueryMessage::RowDescription(columns) => {
-                    table.columns = columns.iter().map(|column| column.name().to_owned()).collect();
-                }
-                SimpleQueryMessage::Row(row) => {
-                    table.count += 1;
-                    if table.rows.len() < SHOWN {
-                        table.rows.push((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect());
-                    }
-                }
-                _ => {}
-            }
-        }
-        tables.push(table);
     }
     session.close().await;
     Ok(tables)
+}
+
+async fn run(client: &Client, query: &str) -> Result<Table, tokio_postgres::Error> {
+    // The server prepares one statement only: a second one could end the transaction and write after all.
+    client.prepare(query).await?;
+    let mut table = Table { query: query.to_owned(), columns: Vec::new(), rows: Vec::new(), count: 0 };
+    let mut answer = pin!(client.simple_query_raw(query).await?);
+    while let Some(message) = answer.try_next().await? {
+        match message {
+            SimpleQueryMessage::RowDescription(columns) => {
+                table.columns = columns.iter().map(|column| column.name().to_owned()).collect();
+            }
+            SimpleQueryMessage::Row(row) => {
+                table.count += 1;
+                if table.rows.len() < SHOWN {
+                    table.rows.push((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(table)
 }

@@ -227,6 +227,13 @@ fn queries_of_the_user_show_what_came_back() {
     let sum = "SELECT count(*) AS orders, sum(amount) AS total FROM app.orders";
     let ran = sink.on(&target, &["restore", "latest", "--database", "shop", "--check-sql", sum]).ok();
     assert!(ran.text().contains("orders | total\n2000 | 2001000.00"), "{}", ran.text());
+    // It shows, and does nothing else.
+    for sql in ["COMMIT; DROP TABLE app.orders", "SELECT 1; SELECT 2", "DROP TABLE app.orders", "SELECT nextval('app.tickets')"]
+    {
+        let ran = sink.on(&target, &["restore", "latest", "--database", "shop", "--clean", "--check-sql", sql]);
+        ran.fails(8, &["run the check", sql]);
+        assert_eq!(target.psql("shop", "SELECT count(*) FROM app.orders"), "2000", "{sql}");
+    }
     let bin = source.bin_dir().to_string_lossy().into_owned();
     let prove = ["prove", "latest", "--pg-bin", &bin, "--check-sql"];
     let ran = sink.offline(&[&prove[..], &[sum]].concat()).ok();
