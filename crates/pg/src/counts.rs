@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 /// An extension's own objects do not count: another version of it, as good, can have others.
 const COUNTED: &[(&str, &str, &str)] = &[
     ("schemas", "pg_namespace", "c.nspname !~ '^pg_' AND c.nspname <> 'information_schema'"),
-    ("tables", "pg_class", "c.relkind IN ('r', 'p', 'f') AND c.oid >= 16384"),
+    ("tables", "pg_class", "c.relkind IN ('r', 'p', 'f') AND c.oid >= 16384 AND c.relpersistence <> 't'"),
     ("composite types", "pg_class", "c.relkind = 'c' AND c.oid >= 16384"),
     ("views", "pg_class", "c.relkind IN ('v', 'm') AND c.oid >= 16384"),
     ("sequences", "pg_class", "c.relkind = 'S' AND c.oid >= 16384"),
@@ -42,6 +42,16 @@ const COUNTED: &[(&str, &str, &str)] = &[
     ("foreign servers", "pg_foreign_server", "true"),
     ("publications", "pg_publication", "true"),
     ("tables in publications", "pg_publication_rel", "true"),
+    ("access methods", "pg_am", "c.oid >= 16384"),
+    ("conversions", "pg_conversion", "c.oid >= 16384"),
+    ("languages", "pg_language", "c.oid >= 16384"),
+    ("operator classes", "pg_opclass", "c.oid >= 16384"),
+    ("operator families", "pg_opfamily", "c.oid >= 16384"),
+    ("text search configurations", "pg_ts_config", "c.oid >= 16384"),
+    ("text search dictionaries", "pg_ts_dict", "c.oid >= 16384"),
+    ("text search parsers", "pg_ts_parser", "c.oid >= 16384"),
+    ("text search templates", "pg_ts_template", "c.oid >= 16384"),
+    ("transforms", "pg_transform", "c.oid >= 16384"),
     ("large objects", "pg_largeobject_metadata", "true"),
 ];
 

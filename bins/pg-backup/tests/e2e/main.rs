@@ -8,6 +8,7 @@ mod forge;
 mod interrupts;
 mod killed;
 mod options;
+mod places;
 mod program;
 mod proof;
 mod replication;

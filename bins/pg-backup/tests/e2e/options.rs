@@ -180,9 +180,16 @@ fn what_fails_after_the_rows_leaves_them_under_another_name() {
     let ran = sink.on(&target, &["restore", "latest", "--database", "tricky"]);
     let ran = ran.fails_with_hint(1, &["tricky", "by_times", "rows are there"]);
     let name = shop::databases(&target);
-    assert!(name.starts_with("tricky_restoring_"), "{name}: {}", ran.err);
+    assert!(name.starts_with("tricky_unfinished_"), "{name}: {}", ran.err);
     assert!(ran.err.contains(&name), "it is not said where: {}", ran.err);
+    // No other run takes it away, whatever it replaces.
+    for arguments in [&["--database", "tricky"][..], &["--database", "tricky", "--clean"], &["--clean"]] {
+        sink.on(&target, &[&["restore", "latest"], arguments].concat()).fails_with_hint(1, &[&name, "to be mended"]);
+    }
+    assert_eq!(shop::databases(&target), name);
     assert_eq!(target.psql(&name, "SELECT sum(x) FROM t"), "55");
+    target.psql("postgres", &format!("ALTER DATABASE \"{name}\" RENAME TO mended"));
+    sink.on(&target, &["restore", "latest", "--database", "tricky"]).fails(1, &["by_times"]);
 }
 
 #[test]

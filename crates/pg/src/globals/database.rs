@@ -86,8 +86,8 @@ impl DatabaseRecord {
             let _ = writeln!(sql, "COMMENT ON {what} IS NULL;");
         }
         sql.push_str(&self.remarks.sql(&what));
-        // initdb takes from the public what it may do in template1 by default.
-        let base = (self.name == "template1").then_some("{=c/o,o=CTc/o}");
+        // initdb takes from the public what it may do in template1 by default; one that was made anew has another name yet.
+        let base = (name == "template1").then_some("{=c/o,o=CTc/o}");
         sql.push_str(&acl::database_acl_sql(&what, &self.owner, base, self.acl.as_deref())?);
         if self.connection_limit != -1 || self.predefined() {
             let _ = writeln!(sql, "ALTER {what} CONNECTION LIMIT {};", self.connection_limit);

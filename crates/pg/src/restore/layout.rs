@@ -103,6 +103,13 @@ impl Parts {
         }
     }
 
+    /// Whether it has nothing but what every new database has.
+    pub(crate) fn is_bare(&self) -> bool {
+        let mut counts = self.post.iter().flat_map(|part| &part.facts.counts).peekable();
+        let given = |kind: &str| u64::from(["schemas", "extensions"].contains(&kind));
+        counts.peek().is_some() && counts.all(|(kind, count)| *count <= given(kind))
+    }
+
     /// All parts that are played, in order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Loaded> {
         self.pre.iter().chain(&self.data).chain(&self.indexes).chain(&self.post)

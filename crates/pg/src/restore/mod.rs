@@ -1,10 +1,13 @@
 //! Brings a backup back into a server: roles, databases, rows, indexes; each database swapped in when it is whole.
 
+mod contents;
+mod databases;
 mod existing;
 mod layout;
 mod load;
 mod place;
 mod tables;
+mod temporary;
 
 use async_trait::async_trait;
 use backup_core::{Checked, Context, Doing, Error, Event, Restored, Result, Stored, Target, body};
@@ -18,8 +21,7 @@ pub(crate) use tables::Wanted;
 
 use crate::config::Config;
 use crate::connect::{Purpose, connect};
-use crate::globals::Tablespace;
-use crate::pg_error::pg_error;
+use crate::globals::{self, Tablespace};
 use crate::quote::ident;
 use crate::script::{Player, Scanner};
 
@@ -66,10 +68,13 @@ impl Target for Restore {
         let layout = Layout::read(backup, !options.tables.is_empty())?;
         let databases = layout.select(&options.only)?;
         let id = backup.manifest().id;
+        let session = connect(&self.config, Purpose::Restore).await?;
+        let (there, _) = globals::databases(&session.client, session.version).await?;
+        session.close().await;
         let mut places = Vec::new();
         for parts in &databases {
             let name = options.rename.as_deref().unwrap_or(&parts.name);
-            places.push(Place::find(&self.config, name, id, options.clean).await?);
+            places.push(Place::find(&self.config, &there, (name, id), options.clean, parts.is_bare()).await?);
         }
         if options.clean {
             cx.tell(Event::Stage { what: "check the backup before anything is replaced" });
@@ -82,7 +87,7 @@ impl Target for Restore {
         let mut restored = Restored::default();
         for (parts, place) in databases.iter().zip(&places) {
             let one = self.database(cx, backup, parts, place).await;
-            let (tables, rows) = one.doing(|| format!("restore the database {}", ident(&place.name)))?;
+            let (tables, rows) = one.doing(|| doing(place, &restored.what)).map_err(|error| hint(error, &restored.what))?;
             restored.what.push(place.name.clone());
             *restored.counts.entry("databases".into()).or_default() += 1;
             *restored.counts.entry("tables".into()).or_default() += tables;
@@ -137,6 +142,7 @@ impl Restore {
     /// Restores one database under its working name and swaps it in. Returns the number of tables and rows.
     async fn database(&self, cx: &Context, backup: &dyn Stored, parts: &Parts, place: &Place) -> Result<(u64, u64)> {
         let wanted = if self.options.tables.is_empty() { None } else { Some(Wanted::of(parts, &self.options.tables)?) };
+        let lock = cx.unless_cancelled(place.lock(&self.config)).await?;
         place.make(&self.config, parts.record.as_ref()).await?;
         let config = self.config.with_database(&place.work);
         let load = Load { cx, backup, config: config.clone(), jobs: self.options.jobs, wanted: wanted.as_ref() };
@@ -159,21 +165,51 @@ impl Restore {
             for line in &failed {
                 cx.tell(Event::Warning { what: line });
             }
-            return Err(Error::failed(format!(
-                "all rows are there, and {} statements after them failed, the first: {first}",
-                failed.len()
-            ))
-            .with_hint(format!("it was left under the name {}: mend what failed and rename it", ident(&place.work))));
+            let what = format!("all rows are there, and {} statements after them failed, the first: {first}", failed.len());
+            return Err(self.mend(place, Error::failed(what)).await);
         }
-        if let Some(record) = &parts.record {
-            let session = place.beside(&self.config).await?;
-            let doing = |error| pg_error("set what belongs to the database itself", error);
-            session.client.batch_execute(&record.properties_sql(&place.work)?).await.map_err(doing)?;
-            session.close().await;
+        if let Err(error) = place.set_properties(&self.config, parts.record.as_ref()).await {
+            return Err(self.mend(place, error).await);
         }
         // Last: under its name it is whole.
-        place.swap_in(&self.config, backup.manifest().id).await?;
+        place.swap_in(&self.config).await?;
+        lock.close().await;
         let has = |(schema, name): &&(String, String)| wanted.as_ref().is_none_or(|wanted| wanted.has(schema, name));
         Ok((parts.rows().keys().filter(has).count() as u64, rows))
+    }
+
+    /// Keeps all that is there of a database for a person to mend, since `error` came after its rows.
+    async fn mend(&self, place: &Place, error: Error) -> Error {
+        match place.set_aside(&self.config).await {
+            Ok(aside) if aside == place.name => error.with_hint("it stays as it is: mend what failed"),
+            Ok(aside) => {
+                error.with_hint(format!("it was left under the name {}: mend what failed and rename it", ident(&aside)))
+            }
+            Err(more) => more.with_source(error),
+        }
+    }
+}
+
+/// What failed, and what is whole all the same.
+fn doing(place: &Place, restored: &[String]) -> String {
+    let mut what = format!("restore the database {}", ident(&place.name));
+    if place.in_place() {
+        what.push_str(", which is filled in place and keeps what it has got so far");
+    }
+    match restored {
+        [] => {}
+        [one] => what.push_str(&format!(" ({} is restored)", ident(one))),
+        [.., last] => what.push_str(&format!(" (the {} databases up to {} are restored)", restored.len(), ident(last))),
+    }
+    what
+}
+
+/// Says how to go on, unless something else has to be done first.
+fn hint(error: Error, restored: &[String]) -> Error {
+    match error.hint() {
+        None if !restored.is_empty() => {
+            error.with_hint("run it again with --clean, or for each of the other databases with --database")
+        }
+        _ => error,
     }
 }

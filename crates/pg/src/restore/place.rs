@@ -1,52 +1,100 @@
-//! The database that a restore goes into: empty, made under a name of its own, swapped in at the end.
+//! Where the restore of one database goes: beside what is there, under a working name, and swapped in at the end.
+
+use std::time::{Duration, Instant};
 
 use backup_core::{BackupId, Error, Kind, Result};
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::contents::{contents, shown};
+use super::databases::{ATTEMPTS, drop_database, end_sessions, may_replace, names, rename_sql};
+use super::temporary::Temporary;
 use crate::config::Config;
 use crate::connect::{Purpose, Session, connect};
 use crate::globals::DatabaseRecord;
 use crate::pg_error::pg_error;
-use crate::quote::{ident, literal};
+use crate::quote::ident;
 
-/// What there is under the name that a database is to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// Nothing.
-    Absent,
-    /// A database in which users have made nothing.
-    Empty,
-    /// A database with something in it.
-    Full,
-}
+/// How long the lock of a run that was killed may outlive it.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the restore of one database goes, and what becomes of what was there.
 #[derive(Debug)]
 pub(crate) struct Place {
     /// What it is to be called.
     pub(crate) name: String,
-    /// What it is called until it is whole: `name` itself where there is an empty database of that name.
+    /// What it is called until it is whole.
     pub(crate) work: String,
-    found: Found,
+    id: BackupId,
+    there: There,
+}
+
+/// What there is under the name.
+#[derive(Debug)]
+enum There {
+    Nothing,
+    /// A database in which users have made nothing. It gives way to one of the same encoding and locale.
+    Empty(Box<DatabaseRecord>),
+    /// The same, to be filled as it is.
+    InPlace,
+    /// A database with something in it, to be replaced.
+    Full(Box<DatabaseRecord>),
 }
 
 impl Place {
-    /// Looks at what there is. A full one is refused unless it may be replaced.
-    pub(crate) async fn find(config: &Config, name: &str, id: BackupId, replace: bool) -> Result<Self> {
+    /// Looks at what there is among the `databases` of the server. A full one is refused unless it may be replaced.
+    ///
+    /// `bare` says that the backup has nothing to put there.
+    pub(crate) async fn find(
+        config: &Config,
+        databases: &[DatabaseRecord],
+        (name, id): (&str, BackupId),
+        replace: bool,
+        bare: bool,
+    ) -> Result<Self> {
         let session = connect(config, Purpose::Restore).await?;
-        let found = if exists(&session.client, name).await? {
-            contents(&connect(&config.with_database(name), Purpose::Restore).await?).await?
-        } else {
-            Found::Absent
-        };
+        let there = names(&session.client).await?;
+        let unfinished = Temporary::Unfinished.name(name, id);
+        if there.contains(&unfinished) {
+            let what = format!("an earlier restore left the database {}, to be mended", ident(&unfinished));
+            return Err(Error::new(Kind::AlreadyExists, what)
+                .with_hint(format!("mend it and rename it to {}, or drop it", ident(name))));
+        }
+        let work = Temporary::Restoring.name(name, id);
+        if !there.iter().any(|there| there == name) {
+            session.close().await;
+            return Ok(Self { name: name.to_owned(), work, id, there: There::Nothing });
+        }
+        let record =
+            databases.iter().find(|record| record.name == name).cloned().map(Box::new).ok_or_else(|| {
+                Error::failed(format!("the database {} is half dropped", ident(name))).with_hint("drop it again")
+            })?;
+        let made = made_in(config, name).await?;
+        let may_replace = may_replace(&session.client, name).await?;
         session.close().await;
-        if found == Found::Full && !replace {
-            return Err(Error::new(Kind::AlreadyExists, format!("the database {} is not empty", ident(name)))
+        if made.is_empty() {
+            // Where the role may not do otherwise; and where nothing could be half there.
+            let (there, work) = match !may_replace || bare && record.predefined() {
+                true => (There::InPlace, name.to_owned()),
+                false => (There::Empty(record), work),
+            };
+            return Ok(Self { name: name.to_owned(), work, id, there });
+        }
+        if !replace {
+            let what = format!("the database {} is not empty: {}", ident(name), shown(&made));
+            return Err(Error::new(Kind::AlreadyExists, what)
                 .with_hint("restore under another name with --as NAME, or replace it with --clean"));
         }
-        let work = if found == Found::Empty { name.to_owned() } else { temporary(name, &format!("restoring_{id}")) };
-        Ok(Self { name: name.to_owned(), work, found })
+        if !may_replace {
+            return Err(Error::failed(format!("the role may not replace the database {}", ident(name)))
+                .with_hint("connect as a superuser, or as its owner with CREATEDB"));
+        }
+        Ok(Self { name: name.to_owned(), work, id, there: There::Full(record) })
+    }
+
+    /// Whether the database that is there is filled: what breaks off then leaves part of it.
+    pub(crate) fn in_place(&self) -> bool {
+        matches!(self.there, There::InPlace)
     }
 
     /// A connection to another database of the same server: one cannot be renamed or dropped from within, and the one that is
@@ -57,24 +105,49 @@ impl Place {
         connect(&config, Purpose::Restore).await
     }
 
-    /// Makes the database, unless an empty one is there.
-    pub(crate) async fn make(&self, config: &Config, record: Option<&DatabaseRecord>) -> Result<()> {
-        if self.found == Found::Empty {
-            return Ok(());
+    /// Keeps other restores that come through the same database away from this one, for as long as the session lives.
+    ///
+    /// [`Kind::Busy`] if there is one already.
+    pub(crate) async fn lock(&self, config: &Config) -> Result<Session> {
+        let session = if self.in_place() { connect(config, Purpose::Restore).await? } else { self.beside(config).await? };
+        let key = xxh3_64(format!("backup: restore of {}", self.name).as_bytes()).cast_signed();
+        let begun = Instant::now();
+        loop {
+            let row = session.client.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&key]).await;
+            if row.map_err(|error| pg_error("lock the restore", error))?.get(0) {
+                return Ok(session);
+            }
+            if begun.elapsed() > LOCK_PATIENCE {
+                let what = format!("another restore of the database {} is under way", ident(&self.name));
+                return Err(Error::new(Kind::Busy, what).with_hint("wait for its end, or end it"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Makes the database, and drops what runs that were killed have left of it.
+    pub(crate) async fn make(&self, config: &Config, record: Option<&DatabaseRecord>) -> Result<()> {
+        let like = match &self.there {
+            There::InPlace => return Ok(()),
+            There::Nothing => record,
+            // Somebody chose its encoding and locale.
+            There::Empty(there) => Some(&**there),
+            There::Full(there) => record.or(Some(there)),
+        };
         let session = self.beside(config).await?;
-        let sql = match record {
+        self.drop_all(config, &session, Temporary::Restoring).await?;
+        let sql = match like {
             Some(record) => record.create_sql(session.version, &self.work),
             None => format!("CREATE DATABASE {} TEMPLATE template0;\n", ident(&self.work)),
         };
         let mut attempt = 1;
         let made = loop {
-            // What a run that was killed has left under the same name; its server process may still be making it.
-            drop_database(config, &session.client, &self.work).await?;
             match session.client.batch_execute(&sql).await {
+                // The server process of a killed run was still making it.
                 Err(error) if is_there(&error) && attempt < ATTEMPTS => attempt += 1,
                 made => break made.map_err(|error| pg_error(format!("create the database {}", ident(&self.work)), error)),
             }
+            drop_database(config, &session, &self.work).await?;
         };
         session.close().await;
         made.map_err(|error| match error.hint() {
@@ -83,153 +156,114 @@ impl Place {
         })
     }
 
+    /// Gives it owner, privileges and settings: those in the backup, or if it has none those of the database that was there.
+    pub(crate) async fn set_properties(&self, config: &Config, record: Option<&DatabaseRecord>) -> Result<()> {
+        let there = match &self.there {
+            There::Empty(there) | There::Full(there) => Some(&**there),
+            There::Nothing | There::InPlace => None,
+        };
+        let Some(record) = record.or(there) else { return Ok(()) };
+        let session = self.beside(config).await?;
+        let doing = |error| pg_error("set what belongs to the database itself", error);
+        session.client.batch_execute(&record.properties_sql(&self.work)?).await.map_err(doing)?;
+        session.close().await;
+        Ok(())
+    }
+
     /// Removes what was made: the restore broke off.
     pub(crate) async fn discard(&self, config: &Config) -> Result<()> {
-        if self.found == Found::Empty {
+        if self.in_place() {
             return Ok(());
         }
-        drop_database(config, &self.beside(config).await?.client, &self.work).await
+        drop_database(config, &self.beside(config).await?, &self.work).await
+    }
+
+    /// Keeps what was made for a person to mend, and returns the name under which no other run drops it.
+    pub(crate) async fn set_aside(&self, config: &Config) -> Result<String> {
+        if self.in_place() {
+            return Ok(self.name.clone());
+        }
+        let (session, aside) = (self.beside(config).await?, Temporary::Unfinished.name(&self.name, self.id));
+        let renamed = session.client.batch_execute(&rename_sql(&self.work, &aside)).await;
+        renamed.map_err(|error| pg_error(format!("rename the database {}", ident(&self.work)), error))?;
+        session.close().await;
+        Ok(aside)
     }
 
     /// Gives it its name; what had the name before goes, once it has made way.
-    pub(crate) async fn swap_in(&self, config: &Config, id: BackupId) -> Result<()> {
-        if self.work == self.name {
+    pub(crate) async fn swap_in(&self, config: &Config) -> Result<()> {
+        if self.in_place() {
             return Ok(());
         }
         let session = self.beside(config).await?;
-        let swapped = self.swap(config, &session.client, id).await;
+        let swapped = match &self.there {
+            There::Empty(_) | There::Full(_) => self.swap(config, &session).await,
+            There::Nothing | There::InPlace => {
+                let renamed = session.client.batch_execute(&rename_sql(&self.work, &self.name)).await;
+                renamed.map_err(|error| self.renaming(error))
+            }
+        };
         session.close().await;
         swapped
     }
 
-    async fn swap(&self, config: &Config, client: &Client, id: BackupId) -> Result<()> {
-        let rename = |from: &str, to: &str| format!("ALTER DATABASE {} RENAME TO {};\n", ident(from), ident(to));
-        let doing = |error| pg_error(format!("rename the database {} to {}", ident(&self.work), ident(&self.name)), error);
-        if self.found != Found::Full {
-            return client.batch_execute(&rename(&self.work, &self.name)).await.map_err(doing);
-        }
-        let old = temporary(&self.name, &format!("before_{id}"));
-        drop_database(config, client, &old).await?;
+    async fn swap(&self, config: &Config, session: &Session) -> Result<()> {
+        let old = Temporary::Before.name(&self.name, self.id);
+        drop_database(config, session, &old).await?;
         // Both in one transaction: under the name there is always the one or the other, and whoever is let in.
-        let both = format!("{}{}", rename(&self.name, &old), rename(&self.work, &self.name));
+        let both = format!("{}{}", rename_sql(&self.name, &old), rename_sql(&self.work, &self.name));
         for attempt in 1.. {
-            end_sessions(client, &self.name).await?;
-            match client.batch_execute(&both).await {
+            end_sessions(session, &self.name).await?;
+            if let There::Empty(_) = self.there {
+                self.still_empty(config).await?;
+            }
+            match session.client.batch_execute(&both).await {
                 Ok(()) => break,
                 // Somebody has come in again.
                 Err(error) if error.code() == Some(&SqlState::OBJECT_IN_USE) && attempt < ATTEMPTS => {}
-                Err(error) => return Err(doing(error)),
+                Err(error) => return Err(self.renaming(error)),
             }
         }
-        drop_database(config, client, &old).await
+        match self.there {
+            There::Full(_) => self.drop_all(config, session, Temporary::Before).await,
+            _ => drop_database(config, session, &old).await,
+        }
     }
+
+    /// Fails if somebody has made something in the empty database since it was looked at.
+    async fn still_empty(&self, config: &Config) -> Result<()> {
+        let made = made_in(config, &self.name).await?;
+        if made.is_empty() {
+            return Ok(());
+        }
+        let aside = self.set_aside(config).await?;
+        let what = format!("the database {} is not empty any more: {}", ident(&self.name), shown(&made));
+        Err(Error::new(Kind::AlreadyExists, what)
+            .with_hint(format!("all of the backup is there under the name {}: rename it, or drop it", ident(&aside))))
+    }
+
+    /// Drops all databases that earlier runs have left under such a name, and this one's.
+    async fn drop_all(&self, config: &Config, session: &Session, kind: Temporary) -> Result<()> {
+        for name in names(&session.client).await?.iter().filter(|there| kind.is(there, &self.name)) {
+            drop_database(config, session, name).await?;
+        }
+        Ok(())
+    }
+
+    fn renaming(&self, error: tokio_postgres::Error) -> Error {
+        let error = pg_error(format!("rename the database {} to {}", ident(&self.work), ident(&self.name)), error);
+        error.with_hint(format!("all of the backup is there under the name {}: rename it, or run it again", ident(&self.work)))
+    }
+}
+
+/// What users have made in the database called `name`.
+async fn made_in(config: &Config, name: &str) -> Result<Vec<String>> {
+    let session = connect(&config.with_database(name), Purpose::Restore).await?;
+    let made = contents(&session).await?;
+    session.close().await;
+    Ok(made)
 }
 
 fn is_there(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_DATABASE].contains(code))
-}
-
-/// How often a name is tried that others are in the way of; the server itself waits for up to 5 seconds each time.
-const ATTEMPTS: u32 = 5;
-
-/// Whether users have made anything in the database; members of extensions and an untouched `public` do not count.
-async fn contents(session: &Session) -> Result<Found> {
-    let made = |catalog: &str, condition: &str| {
-        format!(
-            "EXISTS (SELECT FROM pg_catalog.{catalog} c WHERE c.oid >= 16384 AND {condition} AND NOT EXISTS (SELECT FROM \
-             pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND d.objid = c.oid \
-             AND d.deptype = 'e'))"
-        )
-    };
-    let sql = format!(
-        "SELECT {} OR {} OR {} OR {} OR {} OR {} OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata) OR EXISTS (SELECT FROM \
-         pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database())",
-        made(
-            "pg_class",
-            "c.relkind <> 't' AND c.relnamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname ~ '^pg_t')"
-        ),
-        made("pg_proc", "true"),
-        made("pg_type", "c.typtype IN ('e', 'd', 'r')"),
-        made("pg_namespace", "c.nspname !~ '^pg_' AND c.nspname <> 'public'"),
-        made("pg_foreign_data_wrapper", "true"),
-        made("pg_publication", "true"),
-    );
-    let row = session.client.query_one(&sql, &[]).await.map_err(|error| pg_error("look into the database", error))?;
-    Ok(if row.get(0) { Found::Full } else { Found::Empty })
-}
-
-async fn exists(client: &Client, name: &str) -> Result<bool> {
-    let row = client.query_opt("SELECT FROM pg_catalog.pg_database WHERE datname = $1", &[&name]).await;
-    Ok(row.map_err(|error| pg_error("look for the database", error))?.is_some())
-}
-
-async fn end_sessions(client: &Client, name: &str) -> Result<()> {
-    let sql = format!(
-        "SELECT pg_catalog.pg_terminate_backend(pid, 10000) FROM pg_catalog.pg_stat_activity \
-         WHERE datname = {} AND pid <> pg_catalog.pg_backend_pid()",
-        literal(name)
-    );
-    let ended = client.batch_execute(&sql).await;
-    ended.map_err(|error| pg_error(format!("end the sessions in the database {}", ident(name)), error))
-}
-
-/// Drops a database of ours if it is there.
-async fn drop_database(config: &Config, client: &Client, name: &str) -> Result<()> {
-    if !exists(client, name).await? {
-        return Ok(());
-    }
-    drop_subscriptions(config, client, name).await?;
-    let doing = |error| pg_error(format!("drop the database {}", ident(name)), error);
-    let shut = format!("ALTER DATABASE {0} IS_TEMPLATE false; ALTER DATABASE {0} ALLOW_CONNECTIONS false", ident(name));
-    client.batch_execute(&shut).await.map_err(doing)?;
-    end_sessions(client, name).await?;
-    client.batch_execute(&format!("DROP DATABASE {}", ident(name))).await.map_err(doing)
-}
-
-/// Drops the subscriptions of a database, with which it cannot be dropped. Their slots at the publishers stay: whoever takes the
-/// database's place goes on with them.
-async fn drop_subscriptions(config: &Config, client: &Client, name: &str) -> Result<()> {
-    let doing = |error| pg_error(format!("drop the subscriptions of the database {}", ident(name)), error);
-    let sql = "SELECT s.subname::text FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
-               WHERE d.datname = $1";
-    let rows = client.query(sql, &[&name]).await.map_err(doing)?;
-    if rows.is_empty() {
-        return Ok(());
-    }
-    client.batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", ident(name))).await.map_err(doing)?;
-    let session = connect(&config.with_database(name), Purpose::Restore).await?;
-    for row in rows {
-        let subscription = ident(row.get(0));
-        // One by one: a subscription with a slot cannot be dropped in a transaction.
-        for what in [
-            format!("ALTER SUBSCRIPTION {subscription} DISABLE"),
-            format!("ALTER SUBSCRIPTION {subscription} SET (slot_name = NONE)"),
-            format!("DROP SUBSCRIPTION {subscription}"),
-        ] {
-            session.client.batch_execute(&what).await.map_err(doing)?;
-        }
-    }
-    session.close().await;
-    Ok(())
-}
-
-/// `name` with `suffix`, within the 63 bytes that a name may have.
-fn temporary(name: &str, suffix: &str) -> String {
-    let most = 63 - suffix.len().min(40) - 1;
-    let mut end = name.len().min(most);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}_{suffix}", &name[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_name_keeps_its_suffix() {
-        let name = temporary(&"ä".repeat(60), "restoring_20261120T101500Z");
-        assert!(name.len() <= 63 && name.ends_with("_restoring_20261120T101500Z"), "{name}");
-    }
 }
