@@ -5,6 +5,7 @@ mod attempts;
 mod bad_input;
 mod encodings;
 mod forge;
+mod globals;
 mod interrupts;
 mod killed;
 mod options;

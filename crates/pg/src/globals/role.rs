@@ -21,9 +21,19 @@ pub struct Role {
     /// -1 for any number.
     connection_limit: i32,
     valid_until: Option<String>,
-    /// The hash, unless there is none or it was not asked for.
-    password: Option<Secret>,
+    password: Password,
     remarks: Remarks,
+}
+
+/// The hash of a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Password {
+    /// It was not asked for.
+    Unknown,
+    /// There is none.
+    None,
+    /// This one.
+    Hash(Secret),
 }
 
 impl Role {
@@ -63,25 +73,40 @@ impl Role {
         let mut same = vec![format!("rolname = {}", literal(&self.name))];
         same.extend(FLAGS.iter().zip(self.flags).map(|((column, _), flag)| format!("{column} = {flag}")));
         same.push(format!("rolconnlimit = {}", self.connection_limit));
-        let until = self.valid_until.as_deref().map_or_else(|| "NULL".to_owned(), literal);
-        same.push(format!("rolvaliduntil IS NOT DISTINCT FROM {until}::pg_catalog.timestamptz"));
-        same.extend(self.password.as_ref().map(|hash| format!("rolpassword = {}", literal(&hash.0))));
-        let catalog = if self.password.is_some() { "pg_authid" } else { "pg_roles" };
+        same.extend(self.valid_until.as_deref().map(|until| format!("rolvaliduntil = {}", literal(until))));
+        match &self.password {
+            Password::Unknown => {}
+            Password::None => same.push("rolpassword IS NULL".to_owned()),
+            Password::Hash(hash) => same.push(format!("rolpassword = {}", literal(&hash.0))),
+        }
+        let catalog = if self.password == Password::Unknown { "pg_roles" } else { "pg_authid" };
         let name = ident(&self.name);
+        // One that has an end cannot be made never to have had one.
+        let endless = format!(
+            " IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {} AND rolvaliduntil < 'infinity') \
+             THEN ALTER ROLE {name} VALID UNTIL 'infinity'; END IF;",
+            literal(&self.name)
+        );
         let block = format!(
-            "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.{catalog} WHERE {}) THEN ALTER ROLE {name} WITH {}; END IF; END",
+            "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.{catalog} WHERE {}) THEN ALTER ROLE {name} WITH {}; END IF;{} END",
             same.join(" AND "),
-            self.attributes()
+            self.attributes(),
+            if self.valid_until.is_none() { &endless } else { "" }
         );
         format!("DO {};\n{}", literal(&block), self.remarks.sql(&format!("ROLE {name}")))
     }
 
+    /// All of them, so that they also bring a role that is there to what it was; but for an end that it does not have.
     fn attributes(&self) -> String {
         let flags = FLAGS.iter().zip(self.flags).map(|((_, word), flag)| format!("{}{word}", if flag { "" } else { "NO" }));
-        let limit = (self.connection_limit != -1).then(|| format!("CONNECTION LIMIT {}", self.connection_limit));
+        let limit = format!("CONNECTION LIMIT {}", self.connection_limit);
         let until = self.valid_until.as_deref().map(|until| format!("VALID UNTIL {}", literal(until)));
-        let password = self.password.as_ref().map(|hash| format!("PASSWORD {}", literal(&hash.0)));
-        flags.chain(limit).chain(until).chain(password).collect::<Vec<_>>().join(" ")
+        let password = match &self.password {
+            Password::Unknown => None,
+            Password::None => Some("PASSWORD NULL".to_owned()),
+            Password::Hash(hash) => Some(format!("PASSWORD {}", literal(&hash.0))),
+        };
+        flags.chain([limit]).chain(until).chain(password).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -123,7 +148,11 @@ pub(super) async fn roles(client: &Client, passwords: bool) -> Result<Vec<Role>>
             flags: std::array::from_fn(|place| row.get(5 + place)),
             connection_limit: row.get(2),
             valid_until: row.get(3),
-            password: row.get::<_, Option<String>>(4).map(Secret),
+            password: match row.get::<_, Option<String>>(4) {
+                Some(hash) => Password::Hash(Secret(hash)),
+                None if passwords => Password::None,
+                None => Password::Unknown,
+            },
             remarks: remarks.remove(&oid).unwrap_or_default(),
         });
     }
@@ -256,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_password_shows_in_no_message() {
-        let password = Some(Secret("SCRAM-SHA-256$4096:secret".to_owned()));
+        let password = Password::Hash(Secret("SCRAM-SHA-256$4096:secret".to_owned()));
         let role = Role {
             name: "a".to_owned(),
             bootstrap: false,

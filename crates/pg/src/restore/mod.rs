@@ -6,14 +6,13 @@ mod existing;
 mod layout;
 mod load;
 mod place;
+mod shared;
 mod tables;
 mod temporary;
 
 use async_trait::async_trait;
-use backup_core::{Checked, Context, Doing, Error, Event, Restored, Result, Stored, Target, body};
-use tokio_postgres::error::SqlState;
+use backup_core::{Checked, Context, Doing, Error, Event, Restored, Result, Stored, Target};
 
-use existing::Existing;
 pub(crate) use layout::{Layout, Parts};
 use load::Load;
 use place::Place;
@@ -21,9 +20,8 @@ pub(crate) use tables::Wanted;
 
 use crate::config::Config;
 use crate::connect::{Purpose, connect};
-use crate::globals::{self, Tablespace};
+use crate::globals;
 use crate::quote::ident;
-use crate::script::{Player, Scanner};
 
 /// What to bring back, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +81,8 @@ impl Target for Restore {
         let parts: Vec<_> = databases.iter().flat_map(|parts| parts.all()).collect();
         let bytes = parts.iter().map(|part| part.size).sum();
         cx.tell(Event::Begun { what: "restore", parts: parts.len(), bytes: Some(bytes) });
-        self.globals(cx, backup, &layout).await?;
+        let whole = options.only.is_empty();
+        let rest = shared::play(cx, &self.config, backup, &layout, whole, options.tablespaces_in_place).await?;
         let mut restored = Restored::default();
         for (parts, place) in databases.iter().zip(&places) {
             let one = self.database(cx, backup, parts, place).await;
@@ -93,11 +92,8 @@ impl Target for Restore {
             *restored.counts.entry("tables".into()).or_default() += tables;
             *restored.counts.entry("rows".into()).or_default() += rows;
         }
-        if let Some(part) = layout.last.as_ref().filter(|_| options.only.is_empty()) {
-            let mut scanner = Scanner::new(backup.read(part).await?);
-            let session = connect(&self.config, Purpose::Restore).await?;
-            Player::new(&session.client).play(&mut scanner).await.doing(|| "restore the settings of roles")?;
-            session.close().await;
+        if whole {
+            rest.play(&self.config, backup, &layout).await?;
         }
         Ok(restored)
     }
@@ -108,37 +104,6 @@ impl Target for Restore {
 }
 
 impl Restore {
-    /// Plays roles and tablespaces. Roles that exist are brought to what they were only if the whole cluster is restored.
-    async fn globals(&self, cx: &Context, backup: &dyn Stored, layout: &Layout) -> Result<()> {
-        let session = connect(&self.config, Purpose::Restore).await?;
-        let whole = self.options.only.is_empty();
-        if let Some(part) = &layout.roles {
-            cx.tell(Event::Stage { what: "roles" });
-            let existing = Existing::read(&session.client).await?;
-            let mut scanner = Scanner::new(backup.read(part).await?);
-            let mut player = Player::new(&session.client).filter(|item| whole || existing.is_missing_role(item)).tolerate(
-                |statement, state| *state == SqlState::DUPLICATE_OBJECT && statement.head().starts_with("create role"),
-            );
-            player.play(&mut scanner).await.doing(|| "restore the roles")?;
-        }
-        if whole && !layout.tablespaces.is_empty() {
-            cx.tell(Event::Stage { what: "tablespaces" });
-            let existing = Existing::read(&session.client).await?;
-            let location =
-                |tablespace: &Tablespace| if self.options.tablespaces_in_place { "" } else { &tablespace.location }.to_owned();
-            let sql = layout.tablespaces.iter().filter(|tablespace| !existing.tablespaces.contains(&tablespace.name));
-            let sql: String = sql.map(|tablespace| tablespace.sql(&location(tablespace))).collect();
-            let mut scanner = Scanner::new(body::from_bytes(sql));
-            let played = Player::new(&session.client).play(&mut scanner).await;
-            played.doing(|| "restore the tablespaces").map_err(|error| match error.hint() {
-                Some(_) => error,
-                None => error.with_hint("make their folders first, empty and owned by the server's user"),
-            })?;
-        }
-        session.close().await;
-        Ok(())
-    }
-
     /// Restores one database under its working name and swaps it in. Returns the number of tables and rows.
     async fn database(&self, cx: &Context, backup: &dyn Stored, parts: &Parts, place: &Place) -> Result<(u64, u64)> {
         let wanted = if self.options.tables.is_empty() { None } else { Some(Wanted::of(parts, &self.options.tables)?) };
