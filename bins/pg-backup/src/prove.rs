@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use backup_cli::Face;
 use backup_core::{Checked, Context, Error, Event, Kind, Name, Origin, Restored, Result, Seal, Stored, Target, prove};
 use backup_pg::restore::{Restore, RestoreOptions};
-use backup_pg::{Config, Scratch, ServerShape, Table, Version, check_sql};
+use backup_pg::{Scratch, ServerShape, Table, Version};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
@@ -63,11 +63,7 @@ impl Prove {
     /// Where the state of `origin` is proven: the server that was named, or one that is started now.
     async fn place(&self, cx: &Context, origin: &Origin) -> Result<Place> {
         let (scratch, config) = match &self.scratch {
-            Some(conninfo) => {
-                let config = config(cx, conninfo)?;
-                cx.unless_cancelled(refuse_the_original(&config, origin)).await?;
-                (None, config)
-            }
+            Some(conninfo) => (None, config(cx, conninfo)?),
             None => {
                 cx.tell(Event::Stage { what: "start a scratch server" });
                 let shape = shape(origin)?;
@@ -80,7 +76,7 @@ impl Prove {
                 (Some(scratch), config)
             }
         };
-        let options = RestoreOptions { tablespaces_in_place: scratch.is_some(), ..self.what.options() };
+        let options = RestoreOptions { tablespaces_in_place: scratch.is_some(), pristine: true, ..self.what.options() };
         Ok(Place { restore: Restore { config, options }, scratch })
     }
 }
@@ -90,23 +86,6 @@ impl Prove {
 struct Place {
     restore: Restore,
     scratch: Option<Scratch>,
-}
-
-/// Refuses the very server that was backed up, and any copy of it, while it has databases: roles would be changed there
-/// before anything else is refused. What the connection string leaves out comes from the environment, and there it is.
-async fn refuse_the_original(at: &Config, origin: &Origin) -> Result<()> {
-    let identity = "SELECT system_identifier FROM pg_catalog.pg_control_system()";
-    let databases = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres'";
-    let tables = check_sql(at, &[identity.to_owned(), databases.to_owned()]).await?;
-    let [identity, databases] = tables.as_slice() else {
-        return Err(Error::new(Kind::Unproven, "the scratch server does not say which it is"));
-    };
-    let is_original = identity.rows.iter().flatten().flatten().any(|identity| *identity == origin.identity);
-    if is_original && databases.count > 0 {
-        return Err(Error::usage(format!("{} is the server that was backed up, with its databases", at.describe()))
-            .with_hint("name another server with --scratch, or leave it out and one is started"));
-    }
-    Ok(())
 }
 
 /// A server like the one that was backed up.

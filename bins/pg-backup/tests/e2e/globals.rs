@@ -107,3 +107,26 @@ fn tablespaces_that_are_there_are_used() {
         sink.on(&target, &["restore", "latest"]).ok();
     }
 }
+
+#[test]
+fn a_proof_is_made_only_in_a_server_that_holds_nothing() {
+    let (Some(source), Some(target)) = (shop::server(), Server::start(Major::V17)) else { return };
+    let sink = Sink::new();
+    sink.backup(source, &[]);
+    let url = target.url();
+    let prove = ["prove", "latest", "--scratch", &url];
+    for (what, sql, undo) in [
+        ("database precious", "CREATE DATABASE precious", "DROP DATABASE precious"),
+        ("role \"Some one\"", "CREATE ROLE \"Some one\"", "DROP ROLE \"Some one\""),
+        ("tablespace room", "SET allow_in_place_tablespaces = on; CREATE TABLESPACE room LOCATION ''", "DROP TABLESPACE room"),
+        ("postgres is not empty", "CREATE TABLE t ()", "DROP TABLE t"),
+    ] {
+        // Each statement by itself.
+        target.feed("postgres", &[], format!("{};", sql.replace("; ", ";\n")).as_bytes()).expect(what);
+        let before = target.pg_dumpall(&["--clean"]);
+        sink.offline(&prove).fails_with_hint(8, &[what]);
+        assert_eq!(judge::difference_of(&before, &target.pg_dumpall(&["--clean"])), None, "{what}");
+        target.psql("postgres", undo);
+    }
+    sink.offline(&prove).ok();
+}

@@ -23,12 +23,14 @@ fn a_scratch_server_that_is_the_original_is_refused() {
     let untouched = source.pg_dumpall(&[]);
     // The port alone: the host is that of the environment.
     for scratch in [format!("port={}", source.port()), source.url()] {
-        sink.on(&source, &["prove", "latest", "--scratch", &scratch]).fails_with_hint(2, &["the server that was backed up"]);
+        sink.on(&source, &["prove", "latest", "--scratch", &scratch])
+            .fails_with_hint(8, &["127.0.0.1", "is not empty", "database renamed"]);
     }
     assert_eq!(judge::difference_of(&untouched, &source.pg_dumpall(&[])), None);
-    // Without databases it is an empty server as any other.
+    // Without databases and roles it is an empty server as any other.
     source.psql("postgres", "DROP DATABASE other");
     source.psql("postgres", "DROP DATABASE renamed");
+    source.psql("postgres", "DROP ROLE shop_owner; DROP ROLE shop_reader");
     sink.on(&source, &["prove", "latest", "--scratch", &source.url()]).ok();
     sink.offline(&["prove", "latest", "--scratch", "host=127.0.0.1 port=1"]).fails(8, &["nothing listens there"]);
 }

@@ -6,6 +6,7 @@ mod existing;
 mod layout;
 mod load;
 mod place;
+mod pristine;
 mod shared;
 mod tables;
 mod temporary;
@@ -38,11 +39,21 @@ pub struct RestoreOptions {
     pub jobs: usize,
     /// Whether tablespaces are made in the server's own folder instead of where they were: for scratch servers.
     pub tablespaces_in_place: bool,
+    /// Whether a server is refused in which users have made anything: for proofs, which change roles and leave what they made.
+    pub pristine: bool,
 }
 
 impl Default for RestoreOptions {
     fn default() -> Self {
-        Self { only: Vec::new(), tables: Vec::new(), rename: None, clean: false, jobs: 4, tablespaces_in_place: false }
+        Self {
+            only: Vec::new(),
+            tables: Vec::new(),
+            rename: None,
+            clean: false,
+            jobs: 4,
+            tablespaces_in_place: false,
+            pristine: false,
+        }
     }
 }
 
@@ -67,6 +78,9 @@ impl Target for Restore {
         let databases = layout.select(&options.only)?;
         let id = backup.manifest().id;
         let session = connect(&self.config, Purpose::Restore).await?;
+        if options.pristine {
+            pristine::check(&self.config, &session).await?;
+        }
         let (there, _) = globals::databases(&session.client, session.version).await?;
         session.close().await;
         let mut places = Vec::new();
