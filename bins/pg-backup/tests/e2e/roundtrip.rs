@@ -106,6 +106,27 @@ fn everything_comes_back_on_18() {
 }
 
 #[test]
+fn an_old_server_comes_back_over_itself() {
+    let (Some(source), Some(target)) = (Server::start(Major::V13), Server::start(Major::V13)) else { return };
+    corpus::load_all(&source);
+    shop::fill(&source);
+    let sink = Sink::new();
+    sink.backup(&source, &[]);
+    for arguments in [&["restore", "latest"][..], &["restore", "latest", "--clean"]] {
+        let mut sitting = target.command("psql");
+        let sitting = sitting.args(["-d", "postgres"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut sitting = sitting.spawn().expect("psql runs");
+        sink.on(&target, arguments).ok();
+        judge::assert_same(&source, &target);
+        drop(sitting.stdin.take());
+        let _ = sitting.wait();
+    }
+    let bin = source.bin_dir().to_string_lossy().into_owned();
+    let proven = sink.offline(&["prove", "latest", "--pg-bin", &bin]).ok();
+    assert!(proven.text().contains(": equal in "), "{proven:?}");
+}
+
+#[test]
 fn whatever_it_is_sealed_with_it_opens_by_hand() {
     let Some(source) = Server::start(Major::V17) else { return };
     shop::fill(&source);
