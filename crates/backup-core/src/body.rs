@@ -67,6 +67,11 @@ pub fn spawned(tasks: &TaskTracker, mut body: Body) -> Body {
     sound(Spawned { receiver, chunk: Bytes::new(), _task: task })
 }
 
+/// `body`, which lets go of `held` as soon as it ends, breaks or is dropped.
+pub(crate) fn holding(held: impl Send + Unpin + 'static, body: Body) -> Body {
+    Box::pin(Holding { body, held: Some(held) })
+}
+
 /// Reads a body to its end and returns how many bytes it had.
 pub async fn drain(body: Body) -> Result<u64> {
     let mut body = tokio::io::BufReader::with_capacity(CHUNK, body);
@@ -140,6 +145,22 @@ impl AsyncRead for Piped {
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+struct Holding<T> {
+    body: Body,
+    held: Option<T>,
+}
+
+impl<T: Unpin> AsyncRead for Holding<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = ready!(self.body.as_mut().poll_read(cx, buf));
+        if read.is_err() || (buf.filled().len() == before && buf.remaining() > 0) {
+            self.held = None;
+        }
+        Poll::Ready(read)
     }
 }
 

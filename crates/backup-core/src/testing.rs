@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
 
 use crate::body::{self, Body};
 use crate::{
@@ -246,7 +247,7 @@ pub struct FakeSource {
     pub origin: Origin,
     /// The names of its parts and their bytes, in restore order.
     pub parts: Vec<(Name, bytes::Bytes)>,
-    /// How many of them are read at once.
+    /// How many of them may be open at once: one more is an error.
     pub width: usize,
     /// Which of its calls fails, counted from 0: the snapshot, the reads, their bodies (each halfway), the close.
     pub fails: Option<usize>,
@@ -275,7 +276,9 @@ impl Source for FakeSource {
             estimate: Some(bytes.len() as u64),
         };
         let source = self.clone();
-        let snapshot = FakeSnapshot { parts: self.parts.iter().map(describe).collect(), source, calls: AtomicUsize::new(0) };
+        let parts = self.parts.iter().map(describe).collect();
+        let turns = Arc::new(Semaphore::new(self.width));
+        let snapshot = FakeSnapshot { parts, source, calls: AtomicUsize::new(0), turns };
         snapshot.call()?;
         Ok(Box::new(snapshot))
     }
@@ -285,6 +288,7 @@ struct FakeSnapshot {
     source: FakeSource,
     parts: Vec<Part>,
     calls: AtomicUsize,
+    turns: Arc<Semaphore>,
 }
 
 impl FakeSnapshot {
@@ -316,6 +320,8 @@ impl Snapshot for FakeSnapshot {
 
     async fn read(&self, part: &Name) -> Result<Reading> {
         self.call()?;
+        let turn = Arc::clone(&self.turns).try_acquire_owned();
+        let turn = turn.map_err(|_| Error::failed(format!("more than {} parts are open at once", self.source.width)))?;
         let missing = || Error::new(Kind::NotFound, format!("there is no part {part}"));
         let (_, bytes) = self.source.parts.iter().find(|(name, _)| name == part).ok_or_else(missing)?;
         let facts = Arc::new(OnceLock::new());
@@ -325,7 +331,7 @@ impl Snapshot for FakeSnapshot {
             Ok(()) => body::from_bytes(bytes.clone()),
             Err(_) => breaking(bytes.clone(), bytes.len() / 2),
         };
-        Ok(Reading { body, facts })
+        Ok(Reading { body: body::holding(turn, body), facts })
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

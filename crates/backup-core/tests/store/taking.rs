@@ -3,8 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use backup_core::testing::{Failing, Failure, FakeSource, body_contract};
 use backup_core::*;
+use futures_util::stream::BoxStream;
+use tokio::sync::Barrier;
 
 use crate::{job, listed_and_whole, plain, state_of_newest, take_one};
 
@@ -204,7 +207,7 @@ impl Sink for Forgetful {
         let fails = key.file_name() == "attempt.json" && self.1.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
         if fails { Err(Error::failed("the line is down")) } else { self.0.get(key, range).await }
     }
-    fn list(&self, prefix: &Key, depth: Depth) -> futures_util::stream::BoxStream<'_, Result<Entry>> {
+    fn list(&self, prefix: &Key, depth: Depth) -> BoxStream<'_, Result<Entry>> {
         self.0.list(prefix, depth)
     }
     async fn delete(&self, key: &Key) -> Result<()> {
@@ -313,6 +316,62 @@ async fn several_sources_make_one_backup_in_the_order_of_restore() {
     let begins = |(nth, part): (usize, &manifest::StoredPart)| part.name.as_str().starts_with(&format!("part {nth}"));
     assert!(manifest.parts.iter().enumerate().all(begins), "{:?}", manifest.parts);
     assert_eq!(manifest.origin.identity, "globals", "the first source says whose state it is");
+}
+
+/// A sink that has read all bytes of a part, and a source that is asked for its instant: whoever comes waits for the others.
+#[derive(Debug)]
+struct Meeting<T>(T, Arc<Barrier>);
+
+#[async_trait]
+impl Sink for Meeting<Memory> {
+    async fn put(&self, key: &Key, body: Body) -> Result<Put> {
+        let bytes = body::to_vec(body, u64::MAX).await?;
+        if key.as_str().contains("/parts/") {
+            self.1.wait().await;
+        }
+        self.0.put(key, body::from_bytes(bytes)).await
+    }
+
+    async fn get(&self, key: &Key, range: Option<std::ops::Range<u64>>) -> Result<Body> {
+        self.0.get(key, range).await
+    }
+
+    fn list(&self, prefix: &Key, depth: Depth) -> BoxStream<'_, Result<Entry>> {
+        self.0.list(prefix, depth)
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.0.delete(key).await
+    }
+}
+
+#[async_trait]
+impl Source for Meeting<FakeSource> {
+    async fn snapshot(&self, cx: &Context, base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
+        self.1.wait().await;
+        self.0.snapshot(cx, base).await
+    }
+}
+
+/// Takes a backup, or fails if those who wait for each other would do so for ever.
+async fn taken<const N: usize>(sink: Meeting<Memory>, sources: [&dyn Source; N]) -> Manifest {
+    let (repo, cx, job) = (plain(sink), Context::default(), job());
+    let taking = backup(&cx, &repo, &job, async { Ok(sources) }, Options::default());
+    tokio::time::timeout(Duration::from_secs(3600), taking).await.expect("they never meet").expect("taken")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_was_read_makes_room_for_the_next_while_it_is_stored() {
+    let source = FakeSource { width: 1, ..FakeSource::with_parts(3) };
+    let manifest = taken(Meeting(Memory::default(), Arc::new(Barrier::new(3))), [&source]).await;
+    assert_eq!(manifest.parts.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_is_asked_for_its_instant_while_the_one_before_it_is_taken() {
+    let meet = Arc::new(Barrier::new(2));
+    let (first, second) = (FakeSource::with_parts(1), Meeting(FakeSource::with_parts(0), meet.clone()));
+    assert_eq!(taken(Meeting(Memory::default(), meet), [&first, &second]).await.parts.len(), 1);
 }
 
 #[tokio::test]
