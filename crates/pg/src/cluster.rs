@@ -13,7 +13,7 @@ use crate::facts::{PartFacts, Stage};
 use crate::globals::{self, GlobalsOptions};
 use crate::pg_error::pg_error;
 use crate::quote::ident;
-use crate::snapshot::{Database, Options, origin};
+use crate::snapshot::{Database, Options, TEXTS, origin};
 
 /// What to take of a cluster, and how.
 #[derive(Debug, Clone, Default)]
@@ -142,7 +142,7 @@ impl Snapshot for Texts {
     }
 
     fn width(&self) -> usize {
-        1
+        TEXTS
     }
 
     async fn read(&self, part: &Name) -> Result<Reading> {

@@ -131,7 +131,7 @@ async fn rows(client: &tokio_postgres::Client, table: &TableFacts) -> Result<Row
         load_via: None,
         after: Vec::new(),
     };
-    let slice = Slice { table: data.into(), range: None };
+    let slice = Slice { table: data.into(), range: None, empty: false };
     let read = copy::rows(client, &slice.copy_to(table.encoding.as_deref()), &mut tokio::io::sink()).await;
     read.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))
 }

@@ -25,6 +25,8 @@ pub(crate) struct Slice {
     pub(crate) table: Arc<TableData>,
     /// Which range of the table, counted from 0, and the pages: from the first on, up to the second where there is one.
     pub(crate) range: Option<(u32, u64, Option<u64>)>,
+    /// Whether it is known to have no row.
+    pub(crate) empty: bool,
 }
 
 impl Slice {
@@ -103,8 +105,10 @@ pub(crate) async fn write(
         let mut table = slice.facts(encoding);
         let begin = format!("\n{}", copy_from(&table));
         out.write_all(begin.as_bytes()).await?;
-        let read = rows(client, &slice.copy_to(encoding), &mut out).await;
-        table.rows = read.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))?;
+        if !slice.empty {
+            let read = rows(client, &slice.copy_to(encoding), &mut out).await;
+            table.rows = read.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))?;
+        }
         out.write_all(b"\\.\n").await?;
         known.tables.push(table);
     }

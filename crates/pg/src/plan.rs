@@ -25,8 +25,11 @@ pub(crate) struct Cut {
     pub(crate) ranges: bool,
 }
 
-/// At most this many tables or objects share a part.
-const SHARED: usize = 500;
+/// At most this many small tables share a part: each of them costs the server a round trip, whatever its size.
+const TABLES: usize = 64;
+
+/// At most this many indexes share a part, but for those of one table.
+const INDEXES: usize = 500;
 
 /// A table's rows have at most this many ranges, so that a cluster stays below 10^5 parts.
 const RANGES: u64 = 4096;
@@ -165,9 +168,11 @@ impl Planner<'_> {
         self.part("sequences", facts, Content::Text(raw_text::to_bytes(text).into()), estimate)
     }
 
-    /// Big tables in ranges, small ones together.
+    /// Small tables together, then big ones in ranges: a part of many tables, which no one helps with, must not be the last.
     fn rows(&self, tables: &[TableData]) -> Result<Vec<Planned>> {
-        let mut parts = Vec::new();
+        let (mut parts, mut big) = (Vec::new(), Vec::new());
+        let linked: HashSet<u32> = tables.iter().filter(|table| !table.after.is_empty()).flat_map(linked).collect();
+        let mut in_order: Vec<Slice> = Vec::new();
         let mut pack: Vec<Slice> = Vec::new();
         let (mut packed, mut packs) = (0, 0);
         let mut flush = |pack: &mut Vec<Slice>, packed: &mut u64, parts: &mut Vec<Planned>| {
@@ -178,7 +183,9 @@ impl Planner<'_> {
             }
         };
         for table in in_load_order(tables) {
-            let size = self.sizes.get(&table.oid).copied().unwrap_or_default();
+            let size = self.sizes.get(&table.oid).copied();
+            let empty = size.is_some_and(|size| size.pages == 0);
+            let size = size.unwrap_or_default();
             let qualified = qualified(&table.schema, &table.name);
             let mut table = table.clone();
             if table.load_via.is_some() {
@@ -186,16 +193,17 @@ impl Planner<'_> {
                 table.columns.sort();
             }
             let table = Arc::new(table);
-            let whole = |table: &Arc<TableData>| Slice { table: Arc::clone(table), range: None };
-            // What must be loaded after another table shares a part with it, in order.
-            if size.bytes < self.cut.pack || !table.after.is_empty() {
+            let whole = |table: &Arc<TableData>| Slice { table: Arc::clone(table), range: None, empty };
+            if linked.contains(&table.oid) {
+                in_order.push(whole(&table));
+            } else if size.bytes < self.cut.pack {
                 pack.push(whole(&table));
                 packed += size.bytes;
-                if packed >= self.cut.pack || pack.len() >= SHARED {
+                if packed >= self.cut.pack || pack.len() >= TABLES {
                     flush(&mut pack, &mut packed, &mut parts);
                 }
             } else if size.bytes <= self.cut.range || !self.cut.ranges || table.condition.is_some() {
-                parts.push(self.slices(&format!("rows of {qualified}"), vec![whole(&table)], size.bytes));
+                big.push(self.slices(&format!("rows of {qualified}"), vec![whole(&table)], size.bytes));
             } else {
                 let ranges = (size.bytes / self.cut.range.max(1)).clamp(1, RANGES).min(size.pages.max(1));
                 let step = size.pages.div_ceil(ranges).max(1);
@@ -204,13 +212,17 @@ impl Planner<'_> {
                     // The last one has no end: the table may have grown since.
                     let to = (number + 1 < ranges).then_some(from + step);
                     let number = u32::try_from(number).unwrap_or(u32::MAX);
-                    let slice = Slice { table: Arc::clone(&table), range: Some((number, from, to)) };
+                    let slice = Slice { table: Arc::clone(&table), range: Some((number, from, to)), empty };
                     let what = format!("rows of {qualified}, range {number}");
-                    parts.push(self.slices(&what, vec![slice], size.bytes / ranges));
+                    big.push(self.slices(&what, vec![slice], size.bytes / ranges));
                 }
             }
         }
         flush(&mut pack, &mut packed, &mut parts);
+        // Parts can be played at the same time: tables that must follow each other share one.
+        let bytes = in_order.iter().map(|slice| self.sizes.get(&slice.table.oid).map_or(0, |size| size.bytes)).sum();
+        parts.extend((!in_order.is_empty()).then(|| self.slices("rows of linked tables", in_order, bytes)));
+        parts.extend(big);
         Ok(parts)
     }
 
@@ -233,7 +245,7 @@ impl Planner<'_> {
         for (table, steps) in tables {
             let alone = bytes(&table) >= self.cut.pack && groups.len() < 1000;
             match groups.last_mut() {
-                Some(group) if !alone && shared > 0 && shared + steps.len() <= SHARED => {
+                Some(group) if !alone && shared > 0 && shared + steps.len() <= INDEXES => {
                     shared += steps.len();
                     group.extend(steps);
                 }
@@ -290,6 +302,11 @@ fn split_indexes<'a>(post: &[Step<'a>], needs: &HashMap<Id, Vec<Id>>, pre: &[Ste
         }
         ready
     })
+}
+
+/// A table and those that it must follow.
+fn linked(table: &TableData) -> impl Iterator<Item = u32> {
+    std::iter::once(table.oid).chain(table.after.iter().copied())
 }
 
 /// Tables that others must follow come first.
@@ -359,8 +376,10 @@ mod tests {
 
     #[test]
     fn big_tables_are_cut_without_a_gap_and_small_ones_share() {
-        let sizes = HashMap::from([(1, Size { pages: 37, bytes: 3700 }), (2, Size { pages: 1, bytes: 10 })]);
-        let parts = planner(&sizes).rows(&[table(1, &[]), table(2, &[]), table(3, &[])]).expect("planned");
+        let sizes =
+            HashMap::from([(1, Size { pages: 37, bytes: 3700 }), (2, Size { pages: 1, bytes: 10 }), (4, Size::default())]);
+        let tables = [table(1, &[]), table(2, &[]), table(3, &[]), table(4, &[])];
+        let parts = planner(&sizes).rows(&tables).expect("planned");
         let slices: Vec<Vec<Slice>> = parts
             .into_iter()
             .map(|part| match part.content {
@@ -368,9 +387,26 @@ mod tests {
                 other => unreachable!("{other:?}"),
             })
             .collect();
-        let ranges: Vec<_> = slices[..3].iter().map(|slices| slices[0].range.expect("a range")).collect();
+        let ranges: Vec<_> = slices[1..].iter().map(|slices| slices[0].range.expect("a range")).collect();
         assert_eq!(ranges, [(0, 0, Some(13)), (1, 13, Some(26)), (2, 26, None)]);
-        assert_eq!(slices[3].len(), 2, "the small ones share a part");
+        let empty: Vec<_> = slices[0].iter().map(|slice| (slice.table.oid, slice.empty)).collect();
+        assert_eq!(empty, [(2, false), (3, false), (4, true)], "the small ones share a part; an unknown size is not none");
+    }
+
+    #[test]
+    fn many_small_tables_have_several_parts() {
+        let tables: Vec<_> = (1..=200).map(|oid| table(oid, &[])).collect();
+        let sizes = HashMap::new();
+        assert_eq!(planner(&sizes).rows(&tables).expect("planned").len(), 4);
+    }
+
+    #[test]
+    fn tables_that_follow_each_other_share_a_part_whatever_their_size() {
+        let sizes = HashMap::from([(2, Size { pages: 37, bytes: 3700 })]);
+        let parts = planner(&sizes).rows(&[table(1, &[2]), table(2, &[]), table(3, &[])]).expect("planned");
+        let Content::Rows(_, slices) = &parts[1].content else { unreachable!("rows") };
+        let order: Vec<_> = slices.iter().map(|slice| (slice.table.oid, slice.range)).collect();
+        assert_eq!((parts.len(), order), (2, vec![(2, None), (1, None)]));
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub struct Database {
     pub folder: Option<Key>,
 }
 
+/// How many parts may be open at once where all of them are in memory.
+pub(crate) const TEXTS: usize = 4;
+
 /// How often the instant is taken anew because tables changed before they could be locked.
 const ATTEMPTS: u32 = 5;
 
@@ -188,7 +191,10 @@ impl Snapshot for DatabaseSnapshot {
     }
 
     fn width(&self) -> usize {
-        self.workers.width().max(1)
+        match self.workers.width() {
+            0 => TEXTS,
+            width => width,
+        }
     }
 
     async fn read(&self, part: &Name) -> Result<Reading> {
@@ -270,7 +276,11 @@ async fn lock(leader: &Session) -> Result<Option<String>> {
 /// Locks the tables in the worker's transaction too, without waiting: whoever waits for the leader's lock to go would be
 /// in front of the worker, and both would wait for ever.
 async fn lock_again(client: &tokio_postgres::Client, slices: &[copy::Slice]) -> Result<()> {
-    let names: Vec<String> = slices.iter().map(|slice| qualified(&slice.table.schema, &slice.table.name)).collect();
+    let read = slices.iter().filter(|slice| !slice.empty);
+    let names: Vec<String> = read.map(|slice| qualified(&slice.table.schema, &slice.table.name)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
     let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT", names.join(", ONLY "));
     client.batch_execute(&sql).await.map_err(|error| {
         let waiting = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
@@ -317,10 +327,10 @@ async fn sizes(leader: &Session) -> Result<HashMap<u32, Size>> {
                AND relpersistence <> 't' AND (oid >= 16384) \
                AND relam = (SELECT oid FROM pg_catalog.pg_am WHERE amname = 'heap')";
     let rows = leader.client.query(sql, &[]).await.map_err(|error| pg_error("ask for the sizes of the tables", error))?;
-    let number =
-        |row: &tokio_postgres::Row, at| u64::try_from(row.get::<_, Option<i64>>(at).unwrap_or_default()).unwrap_or_default();
-    let size = |row: &tokio_postgres::Row| Size { pages: number(row, 1) / number(row, 3).max(1), bytes: number(row, 2) };
-    Ok(rows.iter().map(|row| (row.get(0), size(row))).collect())
+    let number = |row: &tokio_postgres::Row, at| row.get::<_, Option<i64>>(at).and_then(|number| u64::try_from(number).ok());
+    let size =
+        |row: &tokio_postgres::Row| Some(Size { pages: number(row, 1)? / number(row, 3)?.max(1), bytes: number(row, 2)? });
+    Ok(rows.iter().filter_map(|row| Some((row.get(0), size(row)?))).collect())
 }
 
 /// Makes sure that a text of definitions has nothing in it but statements, each with its end.
