@@ -48,6 +48,7 @@ pub mod journal;
 mod keys;
 mod layout;
 mod lifecycle;
+mod lines;
 mod look;
 pub mod manifest;
 mod memory;

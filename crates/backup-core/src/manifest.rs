@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{BackupId, Error, Facts, Key, Kind, Name, Origin, Result, Sha256};
-use crate::{layout, own_digest, sums};
+use crate::{layout, lines, own_digest, sums};
 
 /// The version of the stored format. It changes with `docs/format.md` and the sample in `tests/data/manifest/`.
 pub const FORMAT: u32 = 1;
@@ -151,8 +151,8 @@ impl Manifest {
 
     /// The manifest as it is stored: JSON that ends in the digest of everything before the digest's line.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let json = serde_json::to_string_pretty(self)
-            .map_err(|error| Error::failed("failed to write the manifest as JSON").with_source(error))?;
+        let json =
+            lines::to_string(self).map_err(|error| Error::failed("failed to write the manifest as JSON").with_source(error))?;
         Ok(own_digest::seal(json))
     }
 
