@@ -17,7 +17,7 @@ use crate::raw_text;
 /// Sizes that decide where tables are cut and which ones share a part.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cut {
-    /// A table of more bytes than this is cut into ranges of about this many.
+    /// A table of more bytes than this is cut into ranges of at most about this many.
     pub(crate) range: u64,
     /// Smaller tables share a part until it has about this many bytes.
     pub(crate) pack: u64,
@@ -205,7 +205,7 @@ impl Planner<'_> {
             } else if size.bytes <= self.cut.range || !self.cut.ranges || table.condition.is_some() {
                 big.push(self.slices(&format!("rows of {qualified}"), vec![whole(&table)], size.bytes));
             } else {
-                let ranges = (size.bytes / self.cut.range.max(1)).clamp(1, RANGES).min(size.pages.max(1));
+                let ranges = size.bytes.div_ceil(self.cut.range.max(1)).clamp(1, RANGES).min(size.pages.max(1));
                 let step = size.pages.div_ceil(ranges).max(1);
                 for number in 0..ranges {
                     let from = number * step;
@@ -388,7 +388,7 @@ mod tests {
             })
             .collect();
         let ranges: Vec<_> = slices[1..].iter().map(|slices| slices[0].range.expect("a range")).collect();
-        assert_eq!(ranges, [(0, 0, Some(13)), (1, 13, Some(26)), (2, 26, None)]);
+        assert_eq!(ranges, [(0, 0, Some(10)), (1, 10, Some(20)), (2, 20, Some(30)), (3, 30, None)]);
         let empty: Vec<_> = slices[0].iter().map(|slice| (slice.table.oid, slice.empty)).collect();
         assert_eq!(empty, [(2, false), (3, false), (4, true)], "the small ones share a part; an unknown size is not none");
     }
