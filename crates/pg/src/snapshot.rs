@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use backup_core::{
     Context, Doing, Error, Event, Key, Kind, Name, Origin, Part, Reading, Result, Snapshot, Source, Stored, body,
 };
+use futures_util::future::try_join_all;
 use tokio_postgres::error::SqlState;
 
 use crate::catalog::{Catalog, few};
@@ -98,6 +99,17 @@ impl Database {
         Planned { part, facts, content: Content::Text(text.into()) }
     }
 
+    /// Opens a connection that joins the instant.
+    async fn join(&self, exported: &str, encoding: &str) -> Result<Session> {
+        let worker = connect(&self.config, Purpose::Dump).await?;
+        begin(&worker).await?;
+        worker.execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(exported))).await?;
+        if encoding == "SQL_ASCII" {
+            worker.execute("SET client_encoding = 'SQL_ASCII'").await?;
+        }
+        Ok(worker)
+    }
+
     async fn open(&self, cx: &Context, leader: Session) -> Result<DatabaseSnapshot> {
         if leader.encoding == "SQL_ASCII" {
             // Nothing is converted: bytes come as they are, whether they are valid text or not.
@@ -122,7 +134,17 @@ impl Database {
         let client = &leader.client;
         let (origin, instant, encoding) = origin(&leader).await?;
         let name = origin.facts.get("database").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
-        let catalog = Catalog::read(client, leader.version).await?;
+        let tables = self.options.data && tables(&leader).await?;
+        let large = self.options.data && large_objects::any(client).await?;
+        // By the leader alone, since the tables are opened for it. Others would wait behind whoever waits for its locks.
+        let sizes = if tables { sizes(&leader).await? } else { HashMap::new() };
+        let beside = async {
+            let width = if tables || large { self.options.jobs.max(1) } else { 0 };
+            let workers = try_join_all((0..width).map(|_| self.join(&exported, &encoding))).await?;
+            let counts = counts::read(&workers.first().unwrap_or(&leader).client).await?;
+            Ok((workers, counts))
+        };
+        let (catalog, (workers, counts)) = tokio::try_join!(Catalog::read(client, leader.version), beside)?;
         let catalog = if self.options.data { catalog } else { catalog.without_data() };
         if !catalog.left_out.is_empty() {
             let what = format!(
@@ -132,9 +154,6 @@ impl Database {
             );
             cx.tell(Event::Warning { what: &what });
         }
-        let sizes = if self.options.data { sizes(&leader).await? } else { HashMap::new() };
-        let large = self.options.data && large_objects::any(client).await?;
-        let counts = counts::read(client).await?;
         let header = crate::header(leader.version, &encoding);
         let cut = Cut { range: self.options.range, pack: self.options.range.min(8 << 20), ranges: leader.version.at_least(14) };
         // A database that is dropped as a whole needs no more than that.
@@ -148,18 +167,6 @@ impl Database {
         if let Some(record) = &self.record {
             planned.insert(0, self.create(&leader, record, instant));
             planned.push(self.properties(&leader, record)?);
-        }
-        let mut workers = Vec::new();
-        if planned.iter().any(|part| !matches!(part.content, Content::Text(_))) {
-            for _ in 0..self.options.jobs.max(1) {
-                let worker = connect(&self.config, Purpose::Dump).await?;
-                worker.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-                worker.execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(&exported))).await?;
-                if encoding == "SQL_ASCII" {
-                    worker.execute("SET client_encoding = 'SQL_ASCII'").await?;
-                }
-                workers.push(worker);
-            }
         }
         let parts = planned.iter().map(|planned| planned.part.clone()).collect();
         let planned = planned.into_iter().map(|planned| (planned.part.name.clone(), Arc::new(planned))).collect();
@@ -233,8 +240,8 @@ impl Snapshot for DatabaseSnapshot {
     }
 }
 
-async fn begin(leader: &Session) -> Result<()> {
-    leader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
+async fn begin(session: &Session) -> Result<()> {
+    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
 }
 
 async fn export(leader: &Session) -> Result<String> {
@@ -318,6 +325,13 @@ pub(crate) async fn origin(leader: &Session) -> Result<(Origin, Instant, String)
     let identity = facts::identity(row.get(0));
     let encoding = if row.get::<_, String>(6) == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
     Ok((Origin { kind: "postgresql".into(), identity, version: row.get(1), facts: known }, instant, encoding.into()))
+}
+
+/// Whether there is any table.
+async fn tables(leader: &Session) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind = 'r' AND relpersistence <> 't' AND oid >= 16384)";
+    let row = leader.client.query_one(sql, &[]).await;
+    Ok(row.map_err(|error| pg_error("look for tables", error))?.get(0))
 }
 
 async fn sizes(leader: &Session) -> Result<HashMap<u32, Size>> {
