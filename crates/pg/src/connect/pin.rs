@@ -46,7 +46,7 @@ pub async fn pin(client: &Client, purpose: Purpose) -> Result<(), tokio_postgres
         pinned.push(("restrict_nonsystem_relation_kind", "view, foreign-table"));
     }
     let values: Vec<_> = pinned.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
-    let known = "EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) = p.name)";
+    let known = "pg_catalog.current_setting(p.name, true) IS NOT NULL";
     let sql = format!(
         "SELECT pg_catalog.set_config(p.name, p.value, false) FROM (VALUES {}) AS p (name, value) WHERE {known}",
         values.join(", ")
