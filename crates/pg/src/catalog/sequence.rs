@@ -102,31 +102,24 @@ fn options(row: &Row) -> String {
 }
 
 /// The last value of each sequence (OID, schema, name), and whether it was handed out; nothing where the role may not know.
+///
+/// Not by `pg_sequence_last_value`, which would be one query before 18 too: it locks the sequence until the end, so that an
+/// `ALTER SEQUENCE` would wait for the backup, and every `nextval` for that.
 async fn states(reader: &Reader<'_>, sequences: &[(u32, String, String)]) -> Result<States> {
-    let oids: Vec<u32> = sequences.iter().map(|(oid, ..)| *oid).collect();
-    let sql = if reader.version.at_least(18) {
-        "SELECT o.oid, s.last_value, s.is_called FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o (oid), \
-         LATERAL pg_catalog.pg_get_sequence_data(o.oid) s"
-    } else {
-        "SELECT o.oid, s.last, s.last IS NOT NULL FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o (oid), \
-         LATERAL pg_catalog.pg_sequence_last_value(o.oid) AS s (last)"
-    };
-    let rows = reader.rows("states of sequences", sql, &[&oids]).await?;
     let state = |row: &Row| (row.get(0), row.get::<_, Option<i64>>(1).zip(row.get(2)));
-    let mut states: States = rows.iter().map(state).collect();
     if reader.version.at_least(18) {
-        return Ok(states);
+        let sql = "SELECT o.oid, s.last_value, s.is_called FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o (oid), \
+                   LATERAL pg_catalog.pg_get_sequence_data(o.oid) s";
+        let oids: Vec<u32> = sequences.iter().map(|(oid, ..)| *oid).collect();
+        return Ok(reader.rows("states of sequences", sql, &[&oids]).await?.iter().map(state).collect());
     }
-    // The function knows no last value before the first was handed out, though `setval(…, false)` can have set it.
-    let unknown = |(oid, ..): &&(u32, String, String)| !matches!(states.get(oid), Some(Some(_)));
-    let unknown: Vec<_> = sequences.iter().filter(unknown).collect();
-    for some in unknown.chunks(AT_ONCE) {
-        let one = |(oid, schema, name): &&(u32, String, String)| {
+    let mut states = HashMap::new();
+    for some in sequences.chunks(AT_ONCE) {
+        let one = |(oid, schema, name): &(u32, String, String)| {
             format!("SELECT {oid}::pg_catalog.oid, last_value, is_called FROM {}", qualified(schema, name))
         };
         let sql = some.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ");
-        let rows = reader.rows("states of sequences", &sql, &[]).await?;
-        states.extend(rows.iter().map(state));
+        states.extend(reader.rows("states of sequences", &sql, &[]).await?.iter().map(state));
     }
     Ok(states)
 }
