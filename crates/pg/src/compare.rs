@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use backup_core::{Checked, Context, Difference, Doing, Error, Event, Kind, Result, Stored};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio_postgres::Client;
 
 use crate::catalog::TableData;
 use crate::config::Config;
@@ -12,7 +13,7 @@ use crate::connect::{Purpose, Session, connect};
 use crate::copy::{self, Slice};
 use crate::digest::Rows;
 use crate::facts::{Stage, TableFacts};
-use crate::quote::{ident, qualified};
+use crate::quote::{ident, literal, qualified};
 use crate::restore::{Layout, Parts, Restore, Wanted};
 use crate::{counts, large_objects};
 
@@ -53,7 +54,7 @@ async fn database(cx: &Context, target: &Restore, parts: &Parts, name: &str, che
                 &Shown(large_objects::digest(&session.client).await?),
             );
         }
-        sequences(parts, &session, checked, &at).await?;
+        sequences(parts, &session.client, checked, &at).await?;
     }
     session.close().await;
     if parts.pre.iter().any(|part| part.facts.stage == Stage::Script) {
@@ -67,7 +68,7 @@ async fn database(cx: &Context, target: &Restore, parts: &Parts, name: &str, che
     let jobs = target.options.jobs.max(1).min(tables.len().max(1));
     let sessions = stream::iter(0..jobs).then(|_| as_read(&config)).try_collect::<Vec<_>>().await?;
     let sessions = crate::pool::Pool::new(sessions);
-    let found: Vec<(TableFacts, Rows)> = stream::iter(tables)
+    let found: Vec<(TableFacts, Option<Rows>)> = stream::iter(tables)
         .map(|table| async {
             let lease = sessions.lease().await?;
             let rows = rows(lease.client(), &table).await;
@@ -80,19 +81,30 @@ async fn database(cx: &Context, target: &Restore, parts: &Parts, name: &str, che
         .try_collect()
         .await?;
     // Rows of a table that is loaded through another may have come back in a sister of theirs.
-    let mut loaded: BTreeMap<(String, String), (Rows, Rows)> = BTreeMap::new();
+    let mut loaded: BTreeMap<(String, String), (Rows, Option<Rows>)> = BTreeMap::new();
     for (table, rows) in found {
         tally(checked, "tables", 1);
         tally(checked, "rows", table.rows.rows);
-        let (expected, found) = loaded.entry(table.into.unwrap_or((table.schema, table.name))).or_default();
+        let place = table.into.unwrap_or((table.schema, table.name));
+        let (expected, found) = loaded.entry(place).or_insert((Rows::default(), Some(Rows::default())));
         *expected += table.rows;
-        *found += rows;
+        *found = found.zip(rows).map(|(mut found, rows)| {
+            found += rows;
+            found
+        });
     }
     for ((schema, name), (expected, found)) in loaded {
-        differ(checked, at(format!("table {}", qualified(&schema, &name))), &Shown(expected), &Shown(found));
+        let what = at(format!("table {}", qualified(&schema, &name)));
+        match found {
+            Some(found) => differ(checked, what, &Shown(expected), &Shown(found)),
+            None => differ(checked, what, &Shown(expected), &NONE),
+        }
     }
     Ok(())
 }
+
+/// What is found of something that is not there.
+const NONE: &str = "none";
 
 /// A connection that reads rows as they were read when they were backed up.
 async fn as_read(config: &Config) -> Result<Session> {
@@ -120,7 +132,8 @@ fn tables(parts: &Parts, wanted: Option<&Wanted>) -> Vec<TableFacts> {
     tables.into_values().collect()
 }
 
-async fn rows(client: &tokio_postgres::Client, table: &TableFacts) -> Result<Rows> {
+/// The rows of a table; `None` if there is no such table, or one without these columns.
+async fn rows(client: &Client, table: &TableFacts) -> Result<Option<Rows>> {
     let data = TableData {
         oid: 0,
         schema: table.schema.clone(),
@@ -133,20 +146,39 @@ async fn rows(client: &tokio_postgres::Client, table: &TableFacts) -> Result<Row
     };
     let slice = Slice { table: data.into(), range: None, empty: false };
     let read = copy::rows(client, &slice.copy_to(table.encoding.as_deref()), &mut tokio::io::sink()).await;
-    read.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name)))
+    match read {
+        Err(_) if !is_there(client, table).await? => Ok(None),
+        read => read.doing(|| format!("read the rows of {}", qualified(&table.schema, &table.name))).map(Some),
+    }
 }
 
-async fn sequences(parts: &Parts, session: &Session, checked: &mut Checked, at: &impl Fn(String) -> String) -> Result<()> {
+async fn is_there(client: &Client, table: &TableFacts) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind = 'r' \
+               AND pg_catalog.cardinality($2::pg_catalog.text[]) = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a \
+               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname::pg_catalog.text = ANY ($2)))";
+    let row = client.query_one(sql, &[&qualified(&table.schema, &table.name), &table.columns]).await;
+    Ok(row.map_err(|error| crate::pg_error("look for the table", error))?.get(0))
+}
+
+async fn sequences(parts: &Parts, client: &Client, checked: &mut Checked, at: &impl Fn(String) -> String) -> Result<()> {
     let sequences: Vec<_> = parts.data.iter().flat_map(|part| &part.facts.sequences).collect();
+    let doing = |error| crate::pg_error("read the sequences", error);
     for chunk in sequences.chunks(200) {
-        let ask = chunk.iter().map(|one| format!("SELECT last_value, is_called FROM {}", qualified(&one.schema, &one.name)));
+        let names: Vec<String> = chunk.iter().map(|one| qualified(&one.schema, &one.name)).collect();
+        let sql = "SELECT s.name FROM pg_catalog.unnest($1::pg_catalog.text[]) s (name) \
+                   JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(s.name) AND c.relkind = 'S'";
+        let rows = client.query(sql, &[&names]).await.map_err(doing)?;
+        let there: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let ask =
+            there.iter().map(|name| format!("SELECT {}::pg_catalog.text, last_value, is_called FROM {name}", literal(name)));
         let sql = ask.collect::<Vec<_>>().join(" UNION ALL ");
-        let rows = session.client.query(&sql, &[]).await.map_err(|error| crate::pg_error("read the sequences", error))?;
-        for (one, row) in chunk.iter().zip(&rows) {
+        let rows = if there.is_empty() { Vec::new() } else { client.query(&sql, &[]).await.map_err(doing)? };
+        let shown = |last: i64, called: bool| format!("{last}, called: {called}");
+        let found: BTreeMap<&str, String> = rows.iter().map(|row| (row.get(0), shown(row.get(1), row.get(2)))).collect();
+        for (one, name) in chunk.iter().zip(&names) {
             tally(checked, "sequences", 1);
-            let what = at(format!("sequence {}", qualified(&one.schema, &one.name)));
-            let found = format!("{}, called: {}", row.get::<_, i64>(0), row.get::<_, bool>(1));
-            differ(checked, what, &format!("{}, called: {}", one.last, one.called), &found);
+            let found = found.get(name.as_str()).map_or(NONE, String::as_str);
+            differ(checked, at(format!("sequence {name}")), &shown(one.last, one.called), &found);
         }
     }
     Ok(())

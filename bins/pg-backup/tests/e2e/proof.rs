@@ -27,7 +27,7 @@ fn other(digest: &mut Value) -> Option<()> {
     Some(())
 }
 
-const CHANGES: [Change; 4] = [
+const CHANGES: [Change; 7] = [
     (
         "the digest of a table",
         |facts| other(find(facts, "tables", |table| table["name"] == "orders")?.get_mut("digest")?),
@@ -45,6 +45,33 @@ const CHANGES: [Change; 4] = [
         "the digest of the large objects",
         |facts| other(find(facts, "large_objects", |_| true)?.get_mut("digest")?),
         &["large objects", "2 rows"],
+    ),
+    (
+        "a table that does not come back",
+        |facts| {
+            let gone = json!({"schema": "app", "name": "gone", "columns": ["id"], "rows": 0, "digest": "0".repeat(32)});
+            facts.get_mut("tables")?.as_array_mut()?.push(gone);
+            Some(())
+        },
+        &["table app.gone", "0 rows, digest 0", "none restored"],
+    ),
+    (
+        "a column that does not come back",
+        |facts| {
+            let columns = find(facts, "tables", |table| table["name"] == "orders")?.get_mut("columns")?;
+            columns.as_array_mut()?.push(json!("gone"));
+            Some(())
+        },
+        &["table app.orders", "2000 rows, digest ", "none restored"],
+    ),
+    (
+        "a sequence that does not come back",
+        |facts| {
+            let gone = json!({"schema": "app", "name": "gone", "last": 1, "called": false});
+            facts.get_mut("sequences")?.as_array_mut()?.push(gone);
+            Some(())
+        },
+        &["sequence app.gone", "1, called: false in the backup, none restored"],
     ),
     (
         "the number of triggers",
