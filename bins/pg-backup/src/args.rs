@@ -58,7 +58,7 @@ impl Program for PgBackup {
             Command::Backup(backup) => backup.run(&face, &job, &self.connection).await,
             Command::Restore(restore) => restore.run(&face, &job, &self.connection).await,
             Command::Prove(prove) => Box::pin(prove.run(&face, &job)).await,
-            Command::Dump(dump) => dump.run(&face, &self.connection).await,
+            Command::Dump(dump) => Box::pin(dump.run(&face, &self.connection)).await,
             Command::Extract(extract) => extract.run(&face).await,
             Command::Serve(serve) => Box::pin(serve.run(&face)).await,
             Command::Config(config) => config.run(&face),

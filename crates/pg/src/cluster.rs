@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::config::Config;
 use crate::connect::{Purpose, Session, connect};
+use crate::counts;
 use crate::facts::{PartFacts, Stage};
 use crate::globals::{self, GlobalsOptions};
 use crate::pg_error::pg_error;
@@ -46,6 +47,8 @@ impl Cluster {
     pub async fn sources(&self, cx: &Context) -> Result<Vec<Box<dyn Source>>> {
         let options = &self.options;
         let session = connect(&self.config, Purpose::Dump).await?;
+        // What is counted is what is read.
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
         let (origin, ..) = origin(&session).await?;
         let globals = GlobalsOptions { passwords: !options.no_role_passwords };
         let globals = globals::read(&session.client, session.version, &globals).await?;
@@ -63,7 +66,10 @@ impl Cluster {
         let restorer = &session_user(&session).await?;
         let mut first = Texts::new(origin.clone());
         let mut facts = PartFacts::new(Stage::Roles, None);
-        facts.counts = globals.counts().map(|(what, count)| (what.to_owned(), count as u64)).into();
+        // Under whatever name, every cluster has one.
+        let superuser = origin.facts.get("superuser").and_then(|name| name.as_str()).map(str::to_owned);
+        let but: Vec<String> = superuser.into_iter().collect();
+        facts.counts = counts::shared(&session.client, session.version, &but).await?;
         let drops = if options.database.clean { globals.drop_sql(restorer) } else { String::new() };
         let dropped = databases.iter().filter(|database| options.database.clean && self.takes(&database.name));
         let drops: String = dropped.map(|database| database.drop_sql(&database.name)).chain([drops]).collect();

@@ -1,5 +1,7 @@
 //! Whether a database is what the manifest of a backup says: counts of objects, rows and their digests, sequences, large objects.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -25,6 +27,10 @@ pub(crate) async fn compare(cx: &Context, target: &Restore, backup: &dyn Stored)
     cx.tell(Event::Begun { what: "compare", parts: tables, bytes: None });
     let whole = target.options.only.is_empty() && target.options.tables.is_empty();
     let mut checked = Checked { whole, ..Checked::default() };
+    if whole {
+        let shared = shared::compare(&target.config, backup, &mut checked);
+        cx.unless_cancelled(shared).await.doing(|| "compare what the databases share")?;
+    }
     for parts in databases {
         let name = target.options.rename.as_deref().unwrap_or(&parts.name);
         let doing = || format!("compare the database {}", ident(name));
@@ -41,8 +47,7 @@ async fn database(cx: &Context, target: &Restore, parts: &Parts, name: &str, che
     if wanted.is_none() {
         let found = counts::read(&session.client).await?;
         for (kind, expected) in parts.post.iter().flat_map(|part| &part.facts.counts) {
-            tally(checked, "objects", *expected);
-            differ(checked, at(format!("number of {kind}")), expected, &found.get(kind).copied().unwrap_or_default());
+            number(checked, at(format!("number of {kind}")), *expected, found.get(kind));
         }
         let expected = parts.data.iter().find_map(|part| part.facts.large_objects);
         if let Some(expected) = expected {
@@ -194,6 +199,12 @@ impl Display for Shown {
 
 fn tally(checked: &mut Checked, what: &str, count: u64) {
     *checked.counts.entry(what.to_owned()).or_default() += count;
+}
+
+/// Compares how many objects there are of a kind.
+fn number(checked: &mut Checked, what: String, expected: u64, found: Option<&u64>) {
+    tally(checked, "objects", expected);
+    differ(checked, what, &expected, &found.copied().unwrap_or_default());
 }
 
 fn differ(checked: &mut Checked, what: String, expected: &impl Display, found: &impl Display) {

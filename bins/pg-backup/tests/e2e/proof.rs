@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use backup_tests::{Major, Server};
+use backup_tests::{Major, Server, Setup};
 use serde_json::{Value, json};
 
 use crate::program::Sink;
@@ -27,7 +27,7 @@ fn other(digest: &mut Value) -> Option<()> {
     Some(())
 }
 
-const CHANGES: [Change; 7] = [
+const CHANGES: [Change; 8] = [
     (
         "the digest of a table",
         |facts| other(find(facts, "tables", |table| table["name"] == "orders")?.get_mut("digest")?),
@@ -72,6 +72,14 @@ const CHANGES: [Change; 7] = [
             Some(())
         },
         &["sequence app.gone", "1, called: false in the backup, none restored"],
+    ),
+    (
+        "the number of roles",
+        |facts| {
+            *find(facts, "counts", |counts| counts["roles"] == 2)?.get_mut("roles")? = json!(3);
+            Some(())
+        },
+        &["number of roles", "3 in the backup, 2 restored"],
     ),
     (
         "the number of triggers",
@@ -120,4 +128,27 @@ fn whatever_differs_is_told_and_is_no_proof() {
     fs::write(backup.join("manifest.json"), &original).expect("written");
     sink.offline(&prove).ok();
     assert!(sink.offline(&["list"]).ok().text().contains("proven"));
+}
+
+#[test]
+fn a_server_of_ones_own_has_the_roles_that_it_needs() {
+    let Some(source) = Server::start(Major::V17) else { return };
+    shop::fill(&source);
+    source.psql(
+        "postgres",
+        "GRANT shop_reader TO postgres; ALTER ROLE postgres SET work_mem = '5MB'; ALTER ROLE shop_reader SET work_mem = '6MB'; \
+         CREATE ROLE keeper SUPERUSER LOGIN; GRANT shop_reader TO keeper; ALTER ROLE keeper SET work_mem = '7MB'",
+    );
+    let sink = Sink::new();
+    let as_keeper = sink.command(Some(&source), &["backup"]).env("PGUSER", "keeper").output().expect("it runs");
+    assert!(as_keeper.status.success(), "{as_keeper:?}");
+    for user in ["postgres", "keeper", "stranger"] {
+        let setup = Setup { initdb: vec!["--username=first".to_owned()], ..Setup::default() };
+        let scratch = Server::start_with(Major::V17, &setup).expect("the programs are there");
+        let make = format!("CREATE ROLE {user} SUPERUSER LOGIN");
+        let made = scratch.command("psql").args(["-Xqc", &make, "-U", "first"]).status().expect("psql runs");
+        assert!(made.success());
+        let conninfo = format!("host=127.0.0.1 port={} user={user} dbname=postgres", scratch.port());
+        sink.offline(&["prove", "latest", "--scratch", &conninfo]).ok();
+    }
 }

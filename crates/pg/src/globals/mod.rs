@@ -117,17 +117,6 @@ impl Globals {
         sql
     }
 
-    /// How many there are of each, for the facts of a backup.
-    pub fn counts(&self) -> [(&'static str, usize); 5] {
-        [
-            ("roles", self.roles.len()),
-            ("memberships", self.memberships.len()),
-            ("tablespaces", self.tablespaces.iter().filter(|tablespace| !tablespace.predefined()).count()),
-            ("parameters", self.parameters.len()),
-            ("settings", self.settings.len()),
-        ]
-    }
-
     /// The version of the server that it was read from.
     pub fn version(&self) -> Version {
         Version(self.version)
