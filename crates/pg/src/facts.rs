@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Rows;
 use crate::globals::{DatabaseRecord, Tablespace};
 
+/// The version of what reads definitions. The same object can have other statements when another reads it.
+pub(crate) const READER: &str = env!("CARGO_PKG_VERSION");
+
 /// When a part is played in a restore. Parts of one stage and database can be played at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -11,47 +11,83 @@ use crate::connect::Session;
 /// Connections that have joined one snapshot.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    free: Mutex<Vec<Session>>,
+    free: Mutex<Free>,
+    /// A turn for each connection that is left.
     turns: Arc<Semaphore>,
     width: usize,
+}
+
+#[derive(Debug)]
+struct Free {
+    sessions: Vec<Session>,
+    /// How many connections are left, those that are being read from included.
+    left: usize,
 }
 
 /// A connection that is being read from. Dropped without [`give_back`](Lease::give_back) it is closed: what is left of a
 /// COPY is not drained.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    session: Session,
+    /// Both until it is given back.
+    session: Option<Session>,
+    turn: Option<OwnedSemaphorePermit>,
     pool: Arc<Pool>,
-    _turn: OwnedSemaphorePermit,
 }
 
 impl Pool {
     pub(crate) fn new(sessions: Vec<Session>) -> Arc<Self> {
         let width = sessions.len();
-        Arc::new(Self { free: Mutex::new(sessions), turns: Arc::new(Semaphore::new(width)), width })
+        let free = Mutex::new(Free { sessions, left: width });
+        Arc::new(Self { free, turns: Arc::new(Semaphore::new(width)), width })
     }
 
     pub(crate) fn width(&self) -> usize {
         self.width
     }
 
-    /// Waits for a free connection. Fails if all that were left have been closed by readers that broke off.
+    /// Waits for a free connection. Fails if all have been closed by readers that broke off.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease> {
         let lost = || Error::failed("no connection of the snapshot is left: readers broke off");
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| lost())?;
-        let session = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().ok_or_else(lost)?;
-        Ok(Lease { session, pool: Arc::clone(self), _turn: turn })
+        let session = self.free().sessions.pop().ok_or_else(lost)?;
+        Ok(Lease { session: Some(session), turn: Some(turn), pool: Arc::clone(self) })
+    }
+
+    /// Takes leave of the server on every connection that is not being read from.
+    pub(crate) async fn close(&self) {
+        self.turns.close();
+        let sessions = std::mem::take(&mut self.free().sessions);
+        for session in sessions {
+            session.close().await;
+        }
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lease {
     pub(crate) fn client(&self) -> &Client {
-        &self.session.client
+        &self.session.as_ref().expect("it is there until it is given back").client
     }
 
     /// The connection is as it was and can be used again.
-    pub(crate) fn give_back(self) {
-        let Self { session, pool, _turn } = self;
-        pool.free.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    pub(crate) fn give_back(mut self) {
+        self.pool.free().sessions.extend(self.session.take());
+        // After the connection is there for whose turn it is then.
+        drop(self.turn.take());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(turn) = self.turn.take() else { return };
+        turn.forget();
+        let mut free = self.pool.free();
+        free.left -= 1;
+        if free.left == 0 {
+            self.pool.turns.close();
+        }
     }
 }

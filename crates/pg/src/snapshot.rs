@@ -233,10 +233,11 @@ impl Snapshot for DatabaseSnapshot {
     }
 
     async fn close(self: Box<Self>) -> Result<()> {
-        self.leader
-            .execute("COMMIT")
-            .await
-            .doing(|| "let the instant go: its transaction was lost, and with it the locks on the tables")
+        let committed = self.leader.execute("COMMIT").await;
+        committed.doing(|| "let the instant go: its transaction was lost, and with it the locks on the tables")?;
+        self.workers.close().await;
+        self.leader.close().await;
+        Ok(())
     }
 }
 
@@ -322,6 +323,7 @@ pub(crate) async fn origin(leader: &Session) -> Result<(Origin, Instant, String)
     known.insert("time".into(), instant.time.clone().into());
     known.insert("lsn".into(), instant.lsn.clone().into());
     known.insert("superuser".into(), row.get::<_, Option<String>>(7).into());
+    known.insert("reader".into(), facts::READER.into());
     let identity = facts::identity(row.get(0));
     let encoding = if row.get::<_, String>(6) == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
     Ok((Origin { kind: "postgresql".into(), identity, version: row.get(1), facts: known }, instant, encoding.into()))
