@@ -164,6 +164,37 @@ fn a_table_comes_alone_with_what_it_needs() {
 }
 
 #[test]
+fn a_partition_comes_with_its_own_rows_alone() {
+    let (Some(source), Some(target)) = (Server::start(Major::V17), Server::start(Major::V17)) else { return };
+    source.psql("postgres", "CREATE DATABASE parts");
+    // By the hash of an enum rows can come to lie in another partition: they go through the parent.
+    source.psql(
+        "parts",
+        "CREATE TYPE colour AS ENUM ('red', 'green', 'blue', 'grey', 'pink');
+         CREATE TABLE by_enum (c colour, n int) PARTITION BY HASH (c);
+         CREATE TABLE by_enum_0 PARTITION OF by_enum FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+         CREATE TABLE by_enum_1 PARTITION OF by_enum FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+         INSERT INTO by_enum SELECT c, n FROM unnest(enum_range(NULL::colour)) c, generate_series(1, 10) n;
+         CREATE TABLE by_year (y int) PARTITION BY LIST (y);
+         CREATE TABLE y1 PARTITION OF by_year FOR VALUES IN (1);
+         CREATE TABLE y2 PARTITION OF by_year FOR VALUES IN (2);
+         INSERT INTO by_year VALUES (1), (2), (2)",
+    );
+    let sink = Sink::new();
+    sink.backup(&source, &[]);
+    sink.on(&target, &["restore", "latest", "--database", "parts", "--table", "by_enum_1", "--table", "y2", "--as", "some"])
+        .ok();
+    let rows = |server: &Server, database: &str, of: &str| {
+        server.psql(database, &format!("SELECT coalesce(string_agg(r::text, ' ' ORDER BY r::text), '') FROM {of} r"))
+    };
+    assert_ne!(rows(&source, "parts", "by_enum_1"), "");
+    assert_eq!(rows(&target, "some", "by_enum"), rows(&source, "parts", "by_enum_1"));
+    assert_eq!(rows(&target, "some", "by_year"), "(2) (2)");
+    sink.on(&target, &["restore", "latest", "--database", "parts", "--table", "by_year", "--as", "all"]).ok();
+    assert_eq!(rows(&target, "all", "by_year"), "(1) (2) (2)");
+}
+
+#[test]
 fn what_fails_after_the_rows_leaves_them_under_another_name() {
     // Since 17 such an index cannot be made at all.
     let (Some(source), Some(target)) = (Server::start(Major::V15), Server::start(Major::V15)) else { return };

@@ -1,6 +1,6 @@
 //! Plays the parts of one database: definitions, rows on several connections, indexes on several, the rest.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backup_core::{Body, Context, Doing, Error, Event, Result, Stored, body};
@@ -81,19 +81,23 @@ impl Load<'_> {
         self.cx.tell(Event::PartBegun { part: &part.name });
         let body = self.text(part).await.doing(doing)?;
         let mut scanner = Scanner::new(body);
-        let copies = self.wanted.map(|wanted| wanted.copies(&part.facts));
-        let mut player =
-            Player::new(&session.client).filter(|item| keep(item, copies.as_ref())).tolerate(|statement, state| {
+        // Rows of which tables, in the order of the part; all of them if it says of none.
+        let tables = part.facts.tables.iter();
+        let wanted: Option<Vec<bool>> =
+            self.wanted.map(|wanted| tables.clone().map(|table| wanted.has(&table.schema, &table.name)).collect());
+        let (all, mut keep) = (wanted.is_none(), wanted.iter().flatten().copied());
+        let mut player = Player::new(&session.client)
+            .filter(move |item| !matches!(item, Item::Copy(_)) || keep.next().unwrap_or(all))
+            .tolerate(|statement, state| {
                 let Some(failed) = failed else { return false };
                 let line = format!("{}: {} [SQLSTATE {}]", part.name, statement.shown(), state.code());
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                 true
             });
         let played = self.cx.unless_cancelled(player.play(&mut scanner)).await.doing(doing)?;
-        let tables = part.facts.tables.iter();
-        let expected: u64 = match &copies {
+        let expected: u64 = match &wanted {
             None => tables.map(|table| table.rows.rows).sum(),
-            Some(copies) => tables.filter(|table| copies.contains(&copy_head(table))).map(|table| table.rows.rows).sum(),
+            Some(wanted) => tables.zip(wanted).filter(|(_, wanted)| **wanted).map(|(table, _)| table.rows.rows).sum(),
         };
         if part.facts.stage != Stage::Script && played.rows != expected {
             return Err(Error::damaged(format!("{} has {expected} rows and the server took {}", part.name, played.rows)));
@@ -114,19 +118,6 @@ impl Load<'_> {
             _ => Ok(body),
         }
     }
-}
-
-/// Whether an item is played: with `copies`, only the rows of these tables.
-fn keep(item: &Item, copies: Option<&BTreeSet<String>>) -> bool {
-    match (item, copies) {
-        (Item::Copy(statement), Some(copies)) => statement.text().is_ok_and(|text| copies.contains(text.trim())),
-        _ => true,
-    }
-}
-
-/// How the COPY of a table's rows begins in a part.
-pub(super) fn copy_head(table: &crate::facts::TableFacts) -> String {
-    crate::copy::copy_from(table).trim().to_owned()
 }
 
 /// Makes everything that was committed so far durable.
