@@ -80,6 +80,18 @@ fn many_tables_take_8_kib_each() {
 }
 
 #[test]
+fn remarks_on_large_objects_take_nothing_more() {
+    let Some(case) = Case::start("remarks", 64 * MIB) else { return };
+    case.sql("SELECT count(lo_from_bytea(n, 'x')) FROM generate_series(1, 20000) n");
+    // As COMMENT would have it, one by one; 80 MiB.
+    case.sql(
+        "SET allow_system_table_mods = on; INSERT INTO pg_description SELECT n, 'pg_largeobject'::regclass, 0, repeat(md5(n::text), 128) \
+         FROM generate_series(1, 20000) n",
+    );
+    case.stays_below_its_bound();
+}
+
+#[test]
 fn a_wide_row_takes_twice_its_width() {
     const WIDTH: u64 = 60 * MIB;
     let Some(case) = Case::start("wide", 64 * MIB + 2 * WIDTH) else { return };

@@ -12,9 +12,7 @@ use crate::connect::{Purpose, connect};
 use crate::external::Program;
 use crate::facts::{PartFacts, Stage};
 use crate::quote::ident;
-
-/// The oldest server that the native reader covers.
-pub const OLDEST: u32 = 12;
+use crate::version::NATIVE;
 
 /// A server with its databases, read by `pg_dumpall` and `pg_dump`.
 ///
@@ -34,16 +32,21 @@ pub struct ExternalCluster {
     pub no_role_passwords: bool,
 }
 
-/// Whether the server at `config` is too old for the native reader, which is told as a warning.
+/// Whether the server at `config` is too old or too new for the native reader, which is told as a warning.
 pub async fn needs_external(cx: &Context, config: &Config) -> Result<bool> {
     let session = connect(config, Purpose::Ask).await?;
-    let old = !session.version.at_least(OLDEST);
-    if old {
-        let what = format!("the server is {}, older than {OLDEST}: it is read by pg_dumpall and pg_dump", session.version);
+    let is_native = session.version.is_native();
+    if !is_native {
+        let what = format!(
+            "the server is {}, and not one of {} to {}: it is read by pg_dumpall and pg_dump",
+            session.version,
+            NATIVE.start(),
+            NATIVE.end()
+        );
         cx.tell(Event::Warning { what: &what });
     }
     session.close().await;
-    Ok(old)
+    Ok(!is_native)
 }
 
 #[async_trait]

@@ -41,13 +41,13 @@ pub use connect::{Canceller, Purpose, Session, connect, pin};
 pub use definition::{Definition, definition, header};
 pub use digest::{Rows, Sum};
 pub use dump::{RANGE, dump};
-pub use external_cluster::{ExternalCluster, OLDEST, needs_external};
+pub use external_cluster::{ExternalCluster, needs_external};
 pub use globals::DatabaseRecord;
 pub use pg_error::pg_error;
 pub use scratch::{Scratch, ServerShape};
 pub use single::single;
 pub use snapshot::{Database, Options};
-pub use version::Version;
+pub use version::{NATIVE, Version};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

@@ -1,6 +1,7 @@
 //! Which release a server, or a server program, is.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,15 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Version(pub u32);
 
+/// The series whose catalogs the native reader knows. A later one can hold what it would not see.
+pub const NATIVE: RangeInclusive<u32> = 12..=18;
+
 impl Version {
+    /// Whether the native reader covers the release.
+    pub fn is_native(self) -> bool {
+        NATIVE.contains(&self.major())
+    }
+
     /// The release series: 15 for 15.18, 9 for 9.6.24.
     pub fn major(self) -> u32 {
         self.0 / 10_000
@@ -48,6 +57,12 @@ mod tests {
         assert_eq!(Version(150_018).to_string(), "15.18");
         assert_eq!(Version(90_624).to_string(), "9.6.24");
         assert!(Version(150_018).at_least(15) && !Version(150_018).at_least(16));
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_not_covered() {
+        let native = [90_624, 110_022, 120_000, 189_999, 190_000].map(|number| Version(number).is_native());
+        assert_eq!(native, [false, false, true, true, false]);
     }
 
     #[test]

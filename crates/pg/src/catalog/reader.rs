@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 use super::{Catalog, Row, SequenceData, TableData};
 use crate::object::{Address, Id, Object, class};
 use crate::quote::{ident, literal, qualified};
-use crate::version::Version;
+use crate::version::{NATIVE, Version};
 
 /// Collects objects; handed to every reader in turn.
 pub(crate) struct Reader<'a> {
@@ -45,6 +45,10 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads what is shared.
     pub(crate) async fn new(client: &'a Client, version: Version) -> Result<Self> {
+        if !version.is_native() {
+            let text = format!("the native reader covers PostgreSQL {} to {}, not {version}", NATIVE.start(), NATIVE.end());
+            return Err(Error::failed(text).with_hint("take the cluster with the external source: --source pg_dumpall"));
+        }
         let sql = "SELECT pg_catalog.current_setting('client_encoding') = 'SQL_ASCII', pg_catalog.pg_is_in_recovery()";
         let server = client.query_one(sql, &[]).await.map_err(|error| crate::pg_error("ask what the server is", error))?;
         let mut reader = Self {
@@ -87,12 +91,15 @@ impl<'a> Reader<'a> {
         for row in reader.rows("initial privileges", sql, &[]).await? {
             reader.initial.insert((row.get(0), row.get(1), row.get(2)), row.get(3));
         }
-        let sql = "SELECT classoid, objoid, objsubid, description FROM pg_catalog.pg_description WHERE objoid >= 16384 \
-                   OR classoid IN ('pg_catalog.pg_namespace'::pg_catalog.regclass, 'pg_catalog.pg_largeobject'::pg_catalog.regclass)";
+        // Not those of large objects, of which there can be millions.
+        let sql = "SELECT classoid, objoid, objsubid, description FROM pg_catalog.pg_description WHERE (objoid >= 16384 \
+                   OR classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass) \
+                   AND classoid <> 'pg_catalog.pg_largeobject'::pg_catalog.regclass";
         for row in reader.rows("comments", sql, &[]).await? {
             reader.comments.insert((row.get(0), row.get(1), row.get(2)), row.get(3));
         }
         let sql = "SELECT classoid, objoid, objsubid, provider, label FROM pg_catalog.pg_seclabel \
+                   WHERE classoid <> 'pg_catalog.pg_largeobject'::pg_catalog.regclass \
                    UNION ALL SELECT classoid, objoid, 0, provider, label FROM pg_catalog.pg_shseclabel \
                    WHERE classoid = 'pg_catalog.pg_subscription'::pg_catalog.regclass ORDER BY provider";
         for row in reader.rows("security labels", sql, &[]).await? {

@@ -1,6 +1,7 @@
 //! Whether every object of the database has been read: an error that names those that have not, never a quiet omission.
 //!
-//! This needs no list of what is covered: whatever the catalogs hold is to be known to a reader.
+//! This needs no list of what is covered: whatever these catalogs hold is to be known to a reader. They are those of all series that
+//! are native; a server of a later one is refused before, since it can have further ones.
 
 use std::collections::HashSet;
 
@@ -49,11 +50,25 @@ const CATALOGS: &[(&str, &str, &str)] = &[
     ("pg_foreign_server", "", "true"),
     ("pg_publication", "", "true"),
     ("pg_publication_rel", "", "true"),
+    (
+        "pg_subscription",
+        "",
+        "x.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())",
+    ),
 ];
+
+/// One that is there since 15.
+const SCHEMAS_OF_PUBLICATIONS: (&str, &str, &str) = ("pg_publication_namespace", "", "true");
+
+/// User mappings, whose catalog only superusers may read.
+const USER_MAPPINGS: &str =
+    "SELECT 'pg_catalog.pg_user_mapping'::pg_catalog.regclass::pg_catalog.oid, x.umid FROM pg_catalog.pg_user_mappings x";
 
 /// Fails if the database holds something that no reader knows.
 pub(super) async fn check(reader: &Reader<'_>) -> Result<()> {
-    let queries: Vec<String> = CATALOGS.iter().map(query).collect();
+    let since = reader.version.at_least(15).then_some(&SCHEMAS_OF_PUBLICATIONS);
+    let mut queries: Vec<String> = CATALOGS.iter().chain(since).map(query).collect();
+    queries.push(USER_MAPPINGS.to_owned());
     let rows = reader.rows("objects", &queries.join(" UNION ALL "), &[]).await?;
     let all = rows.iter().map(|row| address(row, 0));
     let mut missing: HashSet<Address> =
