@@ -11,7 +11,7 @@ use crate::version::Version;
 
 /// Rows of catalogs that users made: the name of the count, the catalog, and which of its rows.
 ///
-/// An extension's own objects do not count: another version of it, as good, can have others.
+/// An extension's own objects do not count, nor does what hangs on its tables: another version of it, as good, can have others.
 const COUNTED: &[(&str, &str, &str)] = &[
     ("schemas", "pg_namespace", "c.nspname !~ '^pg_' AND c.nspname <> 'information_schema'"),
     ("tables", "pg_class", "c.relkind IN ('r', 'p', 'f') AND c.oid >= 16384 AND c.relpersistence <> 't'"),
@@ -22,17 +22,16 @@ const COUNTED: &[(&str, &str, &str)] = &[
         "indexes",
         "pg_class",
         "c.relkind IN ('i', 'I') AND c.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_index i \
-                 JOIN pg_catalog.pg_class t ON t.oid = i.indrelid WHERE i.indexrelid = c.oid AND i.indisvalid AND t.relkind <> 't' AND NOT EXISTS \
-                 (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-                 AND d.objid = t.oid AND d.deptype = 'e'))",
+         JOIN pg_catalog.pg_class t ON t.oid = i.indrelid WHERE i.indexrelid = c.oid AND i.indisvalid AND t.relkind <> 't' \
+         AND t.oid NOT IN (SELECT m.oid FROM members m))",
     ),
-    ("defaults", "pg_attrdef", "c.adrelid >= 16384"),
-    ("constraints", "pg_constraint", "c.oid >= 16384 AND c.contype <> 'n'"),
+    ("defaults", "pg_attrdef", "c.adrelid >= 16384 AND c.adrelid NOT IN (SELECT m.oid FROM members m)"),
+    ("constraints", "pg_constraint", "c.oid >= 16384 AND c.contype <> 'n' AND c.conrelid NOT IN (SELECT m.oid FROM members m)"),
     ("functions", "pg_proc", "c.oid >= 16384"),
     ("types", "pg_type", "c.oid >= 16384 AND c.typtype IN ('e', 'd', 'r', 'm')"),
-    ("triggers", "pg_trigger", "NOT c.tgisinternal AND c.oid >= 16384"),
-    ("rules", "pg_rewrite", "c.oid >= 16384"),
-    ("policies", "pg_policy", "true"),
+    ("triggers", "pg_trigger", "NOT c.tgisinternal AND c.oid >= 16384 AND c.tgrelid NOT IN (SELECT m.oid FROM members m)"),
+    ("rules", "pg_rewrite", "c.oid >= 16384 AND c.ev_class NOT IN (SELECT m.oid FROM members m)"),
+    ("policies", "pg_policy", "c.polrelid NOT IN (SELECT m.oid FROM members m)"),
     ("extensions", "pg_extension", "true"),
     ("default privileges", "pg_default_acl", "true"),
     ("operators", "pg_operator", "c.oid >= 16384"),
@@ -110,7 +109,9 @@ pub(crate) async fn read(client: &Client) -> Result<BTreeMap<String, u64>> {
         )
     });
     let apart = COUNTED_APART.iter().map(|(_, rows)| format!("(SELECT pg_catalog.count(*) FROM pg_catalog.{rows})"));
-    let sql = format!("SELECT {}", counts.chain(apart).collect::<Vec<_>>().join(", "));
+    let members = "SELECT d.objid FROM pg_catalog.pg_depend d \
+                   WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e'";
+    let sql = format!("WITH members (oid) AS ({members}) SELECT {}", counts.chain(apart).collect::<Vec<_>>().join(", "));
     let row = client.query_one(&sql, &[]).await.map_err(|error| crate::pg_error("count the objects of the database", error))?;
     Ok(named(&row, COUNTED.iter().map(|(name, ..)| *name).chain(COUNTED_APART.iter().map(|(name, _)| *name))))
 }

@@ -152,3 +152,21 @@ fn a_server_of_ones_own_has_the_roles_that_it_needs() {
         sink.offline(&["prove", "latest", "--scratch", &conninfo]).ok();
     }
 }
+
+#[test]
+fn what_hangs_on_the_tables_of_an_extension_is_not_the_users() {
+    for source in Major::ALL.into_iter().filter_map(Server::start) {
+        // As another version of the extension could have it.
+        source.psql(
+            "postgres",
+            "CREATE EXTENSION backup_probe; \
+             ALTER TABLE probe.not_configuration ADD CHECK (id > 0), ADD d int DEFAULT 1, ADD PRIMARY KEY (id); \
+             CREATE RULE nothing AS ON DELETE TO probe.not_configuration DO INSTEAD NOTHING; \
+             CREATE POLICY few ON probe.not_configuration USING (id > 0)",
+        );
+        let sink = Sink::new();
+        sink.backup(&source, &[]);
+        let bin = source.bin_dir().to_string_lossy().into_owned();
+        sink.offline(&["prove", "latest", "--pg-bin", &bin]).ok();
+    }
+}
