@@ -4,7 +4,9 @@ use backup_core::Result;
 use tokio_postgres::Client;
 
 use crate::acl;
+use crate::catalog::Row;
 use crate::quote::{ident, literal};
+use crate::raw_text::to_bytes;
 use crate::version::Version;
 
 /// A large object.
@@ -13,9 +15,9 @@ pub(crate) struct LargeObject {
     /// Its OID, which is its name. Any number: users choose it.
     pub(crate) oid: u32,
     /// Creates it, empty, with its owner and comment.
-    pub(crate) create: String,
+    pub(crate) create: Vec<u8>,
     /// Sets its privileges; empty where they are the default. To be run after the bytes are in.
-    pub(crate) acl: String,
+    pub(crate) acl: Vec<u8>,
 }
 
 /// No version has changed the privileges that there are on large objects.
@@ -38,6 +40,8 @@ pub(crate) async fn page(client: &Client, after: u32) -> Result<Vec<LargeObject>
     let rows = rows.map_err(|error| crate::pg_error("read the large objects of the database", error))?;
     let mut objects = Vec::new();
     for row in rows {
+        // In a database of encoding SQL_ASCII text is any bytes.
+        let row = Row::new(row, true);
         let (oid, owner): (u32, String) = (row.get(0), row.get(1));
         let (acl, comment): (Option<String>, Option<String>) = (row.get(2), row.get(3));
         let (providers, labels): (Vec<String>, Vec<String>) = (row.get(4), row.get(5));
@@ -50,7 +54,7 @@ pub(crate) async fn page(client: &Client, after: u32) -> Result<Vec<LargeObject>
             create.push_str(&format!("SECURITY LABEL FOR {} ON {what} IS {};\n", ident(provider), literal(label)));
         }
         let acl = acl::global_acl_sql(SAME, acl::Kind::LargeObject, &what, &owner, acl.as_deref())?;
-        objects.push(LargeObject { oid, create, acl });
+        objects.push(LargeObject { oid, create: to_bytes(create), acl: to_bytes(acl) });
     }
     Ok(objects)
 }

@@ -40,9 +40,9 @@ pub(crate) async fn write(
         let Some(last) = page.last() else { break };
         after = last.oid;
         for object in page {
-            out.write_all(object.create.as_bytes()).await?;
+            out.write_all(&object.create).await?;
             pieces(client, &get, object.oid, &mut rows, Some(&mut out)).await?;
-            out.write_all(object.acl.as_bytes()).await?;
+            out.write_all(&object.acl).await?;
         }
     }
     known.large_objects = Some(rows);

@@ -48,3 +48,19 @@ fn characters_that_utf8_does_not_have() {
         assert_eq!(utf8(&server, "other", sql).expect("read"), "6181625c|€");
     }
 }
+
+#[test]
+fn bytes_that_are_no_text() {
+    for server in Major::ALL.into_iter().filter_map(Server::start) {
+        server.psql("postgres", "CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0");
+        server.psql(
+            "bytes",
+            r"CREATE TABLE t AS SELECT E'\xff\xfe'::text AS a; COMMENT ON TABLE t IS E'a\xe4o';
+              SELECT lo_from_bytea(5, 'x'); COMMENT ON LARGE OBJECT 5 IS E'\xe4\xf6\'';",
+        );
+        comes_back(&server);
+        // What all databases share is read through one that is UTF-8, and is refused there.
+        server.psql("bytes", r"COMMENT ON ROLE postgres IS E'\xff'");
+        Sink::new().on(&server, &["backup"]).fails_with_hint(1, &["comments of the cluster"]);
+    }
+}

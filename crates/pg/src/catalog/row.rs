@@ -12,7 +12,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// `raw` says that text need not be UTF-8.
-    pub(super) fn new(row: tokio_postgres::Row, raw: bool) -> Self {
+    pub(crate) fn new(row: tokio_postgres::Row, raw: bool) -> Self {
         let texts = if raw { (0..row.len()).map(|at| text(&row, at)).collect() } else { Vec::new() };
         Self { row, texts }
     }

@@ -12,8 +12,9 @@ mod tablespace;
 use std::collections::HashMap;
 use std::fmt;
 
-use backup_core::Result;
+use backup_core::{Error, Result};
 use serde::{Deserialize, Serialize};
+use tokio_postgres::types::FromSql;
 use tokio_postgres::{Client, Row};
 
 pub use database::{DatabaseRecord, databases};
@@ -167,5 +168,16 @@ impl Remarks {
 
 /// The rows of `sql`; `what` completes "failed to read the … of the cluster".
 async fn rows(client: &Client, what: &str, sql: &str) -> Result<Vec<Row>> {
-    client.query(sql, &[]).await.map_err(|error| crate::pg_error(format!("read the {what} of the cluster"), error))
+    let rows = client.query(sql, &[]).await;
+    let rows = rows.map_err(|error| crate::pg_error(format!("read the {what} of the cluster"), error))?;
+    // Whoever writes from a database of another encoding leaves bytes that are no text in this one.
+    let is_text = |row: &Row, at: usize| {
+        row.columns().get(at).is_none_or(|column| !<&str>::accepts(column.type_()))
+            || row.try_get::<_, Option<&str>>(at).is_ok()
+    };
+    if rows.iter().all(|row| (0..row.len()).all(|at| is_text(row, at))) {
+        return Ok(rows);
+    }
+    Err(Error::failed(format!("the {what} of the cluster are not all UTF-8"))
+        .with_hint("write the names, comments or settings anew from a database of encoding UTF8"))
 }
