@@ -181,3 +181,54 @@ fn what_no_reader_knows_is_named() {
         assert!(!text.contains("type"), "named with their tables: {text}");
     });
 }
+
+#[test]
+fn what_was_dropped_while_it_was_read_is_named() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, a int, b int REFERENCES t); CREATE INDEX by_a ON t (a); CREATE VIEW seen AS SELECT 1; \
+               CREATE STATISTICS known ON a, b FROM t; CREATE RULE ruled AS ON DELETE TO t DO NOTHING; \
+               CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+               CREATE TRIGGER fired AFTER INSERT ON t EXECUTE FUNCTION f()";
+    on_every_version(|server| {
+        for (function, named) in [
+            ("pg_get_statisticsobjdef(oid)", "statistics public.known"),
+            ("pg_get_triggerdef(oid, boolean)", "trigger fired"),
+            ("pg_get_ruledef(oid)", "rule ruled on public.t"),
+            ("pg_get_viewdef(oid)", "view seen"),
+            ("pg_get_indexdef(oid)", "index public.by_a"),
+            ("pg_get_functiondef(oid)", "function public.f()"),
+            ("pg_get_constraintdef(oid)", "constraint "),
+        ] {
+            server.psql("postgres", "DROP DATABASE IF EXISTS d");
+            server.psql("postgres", "CREATE DATABASE d TEMPLATE template0");
+            server.psql("d", sql);
+            definition(server, "d").expect("a definition");
+            // As the server's functions answer for what is no longer there.
+            server.psql(
+                "d",
+                &format!(
+                    "SET allow_system_table_mods = on; ALTER FUNCTION pg_catalog.{function} RENAME TO as_it_was; \
+                     CREATE FUNCTION pg_catalog.{function} RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN NULL; END'"
+                ),
+            );
+            let error = definition(server, "d").expect_err("half a definition");
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(named) && text.contains("dropped meanwhile"), "{named}: {text}");
+        }
+    });
+}
+
+#[test]
+fn settings_of_the_session_do_not_show() {
+    let sql = "CREATE TABLE t (d date) PARTITION BY RANGE (d); \
+               CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM ('2026-02-03') TO ('2026-02-04'); \
+               CREATE FUNCTION f(interval DEFAULT '1 day 2:00') RETURNS int LANGUAGE sql AS 'SELECT 1'";
+    on_every_version(|server| {
+        server.psql("postgres", sql);
+        let plain = definition(server, "postgres").expect("a definition");
+        assert!(plain.pre.contains("'2026-02-03'"), "{}", plain.pre);
+        for setting in ["datestyle TO 'SQL, DMY'", "intervalstyle TO 'iso_8601'", "quote_all_identifiers TO on"] {
+            server.psql("postgres", &format!("ALTER DATABASE postgres SET {setting}"));
+        }
+        assert_eq!(definition(server, "postgres").expect("a definition"), plain);
+    });
+}

@@ -145,7 +145,6 @@ async fn rows(client: &Client, table: &TableFacts) -> Result<Option<Rows>> {
         name: table.name.clone(),
         columns: table.columns.clone(),
         condition: table.condition.clone(),
-        pages: 0,
         load_via: None,
         after: Vec::new(),
     };

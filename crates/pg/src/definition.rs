@@ -6,7 +6,9 @@ use backup_core::{Doing, Error, Result};
 use tokio_postgres::Client;
 
 use crate::catalog::Catalog;
+use crate::connect::Purpose;
 use crate::facts::Stage;
+use crate::pg_error::pg_error;
 use crate::plan::{Content, Cut, Planner};
 use crate::version::Version;
 
@@ -35,7 +37,7 @@ pub fn header(version: Version, encoding: &str) -> String {
     )
 }
 
-/// Reads the definition of the database that `client` is connected to, in a transaction of its own.
+/// Reads the definition of the database that `client` is connected to, in a transaction of its own, whatever its settings are.
 pub async fn definition(client: &mut Client) -> Result<Definition> {
     let number = client.query_one("SHOW server_version_num", &[]).await.doing(|| "ask for the server's version")?;
     let number: String = number.get(0);
@@ -47,7 +49,9 @@ pub async fn definition(client: &mut Client) -> Result<Definition> {
         .start()
         .await
         .doing(|| "begin a snapshot")?;
-    transaction.batch_execute("SET LOCAL search_path = ''").await.doing(|| "empty the search path")?;
+    // They go with the transaction, which is not committed.
+    let pinned = crate::pin(transaction.client(), Purpose::Dump).await;
+    pinned.map_err(|error| pg_error("pin the settings of the session", error))?;
     let catalog = Catalog::read(transaction.client(), version).await?;
     let (sizes, header) = (HashMap::new(), header(version, "UTF8"));
     let cut = Cut { range: u64::MAX, pack: u64::MAX, ranges: false };

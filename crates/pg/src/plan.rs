@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use backup_core::{Key, Name, Part, Result};
+use backup_core::{Error, Key, Name, Part, Result};
 use bytes::Bytes;
 
 use crate::catalog::{Catalog, TableData};
@@ -84,6 +84,7 @@ impl Planner<'_> {
         let mut parts = Vec::new();
         let steps = graph::order(&catalog.objects, &catalog.edges)?;
         let needs = needs(&catalog);
+        made_before_their_rows(&catalog.tables, &steps)?;
         let (pre, post): (Vec<_>, Vec<_>) = steps.iter().copied().partition(|step| step.section == Section::Pre);
         if self.clean {
             parts.push(self.drops(&steps));
@@ -101,29 +102,44 @@ impl Planner<'_> {
         for (number, group) in self.grouped(&indexes).iter().enumerate() {
             parts.push(self.definitions(Stage::Indexes, &format!("indexes {number:03}"), group, &needs));
         }
-        let mut last = self.definitions(Stage::Post, "after", &post, &needs);
+        parts.push(self.after(&steps, &post, &needs, counts));
+        Ok(parts)
+    }
+
+    /// What comes last, in order: definitions, privileges, contents of materialized views.
+    fn after(
+        &self,
+        steps: &[Step<'_>],
+        post: &[Step<'_>],
+        needs: &HashMap<Id, Vec<Id>>,
+        counts: BTreeMap<String, u64>,
+    ) -> Planned {
+        let mut facts = PartFacts::new(Stage::Post, Some(self.database));
+        facts.counts = counts;
         // Privileges come last: a foreign key is checked with the rights of the table's owner, who may have none.
         let late = |step: &&Step<'_>| matches!(step.object.id.kind, Kind::DefaultAcl | Kind::EventTrigger | Kind::Refresh);
         let (late, post): (Vec<_>, Vec<_>) = post.iter().partition(late);
         let mut text = self.header.to_owned();
-        last.facts.objects.clear();
         for step in post {
-            push(&mut text, &mut last.facts, step, step.sql(), &needs);
+            push(&mut text, &mut facts, step, step.sql(), needs);
         }
         for step in steps.iter().filter(|step| !step.early && !step.object.acl.is_empty()) {
             let mut acl = object_facts(step, &step.object.acl, &HashMap::new());
             acl.kind = format!("{:?}", Kind::Acl);
             acl.needs = vec![(format!("{:?}", step.object.id.kind), step.object.id.oid)];
             text.push_str(&step.object.acl);
-            last.facts.objects.push(acl);
+            facts.objects.push(acl);
         }
         for step in late {
-            push(&mut text, &mut last.facts, step, step.sql(), &needs);
+            push(&mut text, &mut facts, step, step.sql(), needs);
         }
-        last.facts.counts = counts;
-        last.content = Content::Text(raw_text::to_bytes(text).into());
-        parts.push(last);
-        Ok(parts)
+        self.text("after", facts, text)
+    }
+
+    fn text(&self, what: &str, facts: PartFacts, text: String) -> Planned {
+        let text = raw_text::to_bytes(text);
+        let estimate = Some(text.len() as u64);
+        self.part(what, facts, Content::Text(text.into()), estimate)
     }
 
     fn part(&self, what: &str, facts: PartFacts, content: Content, estimate: Option<u64>) -> Planned {
@@ -138,17 +154,14 @@ impl Planner<'_> {
         for step in steps {
             push(&mut text, &mut facts, step, step.sql(), needs);
         }
-        let estimate = Some(text.len() as u64);
-        self.part(what, facts, Content::Text(raw_text::to_bytes(text).into()), estimate)
+        self.text(what, facts, text)
     }
 
     /// Drops everything, the last one first.
     fn drops(&self, steps: &[Step<'_>]) -> Planned {
         let drops = steps.iter().rev().filter(|step| !step.early).filter_map(|step| step.object.drop.as_deref());
         let text: String = [self.header].into_iter().chain(drops).collect();
-        let estimate = Some(text.len() as u64);
-        let facts = PartFacts::new(Stage::Pre, Some(self.database));
-        self.part("drops", facts, Content::Text(raw_text::to_bytes(text).into()), estimate)
+        self.text("drops", PartFacts::new(Stage::Pre, Some(self.database)), text)
     }
 
     fn sequences(&self, catalog: &Catalog) -> Planned {
@@ -164,8 +177,7 @@ impl Planner<'_> {
                 called: sequence.called,
             });
         }
-        let estimate = Some(text.len() as u64);
-        self.part("sequences", facts, Content::Text(raw_text::to_bytes(text).into()), estimate)
+        self.text("sequences", facts, text)
     }
 
     /// Small tables together, then big ones in ranges: a part of many tables, which no one helps with, must not be the last.
@@ -187,12 +199,7 @@ impl Planner<'_> {
             let empty = size.is_some_and(|size| size.pages == 0);
             let size = size.unwrap_or_default();
             let qualified = qualified(&table.schema, &table.name);
-            let mut table = table.clone();
-            if table.load_via.is_some() {
-                // Rows may come back in another partition: the same row must read the same in all of them.
-                table.columns.sort();
-            }
-            let table = Arc::new(table);
+            let table = Arc::new(table.clone());
             let whole = |table: &Arc<TableData>| Slice { table: Arc::clone(table), range: None, empty };
             if linked.contains(&table.oid) {
                 in_order.push(whole(&table));
@@ -269,6 +276,22 @@ pub(crate) fn name(database: &str, what: &str) -> Name {
 pub(crate) fn folder(database: Option<&Key>, stage: Stage) -> Option<Key> {
     let database = database?;
     if stage == Stage::Data { database.join("data").ok() } else { Some(database.clone()) }
+}
+
+/// Fails if a table needs something that comes after the rows, such as a materialized view that is grouped by a primary key.
+fn made_before_their_rows(tables: &[TableData], steps: &[Step<'_>]) -> Result<()> {
+    let is_late = |step: &&Step<'_>| step.section == Section::Post && step.object.id.kind == Kind::Relation && !step.early;
+    let late: HashSet<u32> = steps.iter().filter(is_late).map(|step| step.object.id.oid).collect();
+    match tables.iter().find(|table| late.contains(&table.oid)) {
+        None => Ok(()),
+        Some(table) => Err(Error::failed(format!(
+            "the table {} needs a view or function that can be made only after all rows are there",
+            qualified(&table.schema, &table.name)
+        ))
+        .with_hint(
+            "give its columns types of their own instead of the row type of a materialized view, or of a view with GROUP BY",
+        )),
+    }
 }
 
 fn needs(catalog: &Catalog) -> HashMap<Id, Vec<Id>> {
@@ -357,7 +380,6 @@ mod tests {
             name: format!("t{oid}"),
             columns: vec!["a".into()],
             condition: None,
-            pages: 0,
             load_via: None,
             after: after.to_vec(),
         }

@@ -9,6 +9,7 @@ mod globals;
 mod interrupts;
 mod killed;
 mod options;
+mod order;
 mod places;
 mod program;
 mod proof;

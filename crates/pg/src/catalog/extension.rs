@@ -63,7 +63,7 @@ async fn read_configuration(reader: &mut Reader<'_>, configuration: BTreeMap<u32
     for row in reader.rows("foreign keys of configuration tables", sql, &[&oids]).await? {
         after.entry(row.get(0)).or_default().push(row.get(1));
     }
-    let sql = "SELECT c.oid, c.relkind::text, c.relnamespace, c.relname::text, c.relpages::bigint, \
+    let sql = "SELECT c.oid, c.relkind::text, c.relnamespace, c.relname::text, \
                ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 \
                AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum), c.relpersistence::text \
                FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1) AND c.relkind IN ('r', 'S') ORDER BY c.oid";
@@ -71,7 +71,7 @@ async fn read_configuration(reader: &mut Reader<'_>, configuration: BTreeMap<u32
     for row in reader.rows("configuration tables of extensions", sql, &[&oids]).await? {
         let (oid, kind, name): (u32, String, String) = (row.get(0), row.get(1), row.get(3));
         let schema = reader.schema(row.get(2))?.to_owned();
-        if !reader.can_read(row.get(6), &schema, &name) {
+        if !reader.can_read(row.get(5), &schema, &name) {
             continue;
         }
         if kind == "S" {
@@ -82,9 +82,8 @@ async fn read_configuration(reader: &mut Reader<'_>, configuration: BTreeMap<u32
             oid,
             schema,
             name,
-            columns: row.get(5),
+            columns: row.get(4),
             condition: configuration.get(&oid).cloned().flatten(),
-            pages: u64::try_from(row.get::<_, i64>(4)).unwrap_or(0),
             load_via: None,
             after: after.remove(&oid).unwrap_or_default(),
         });

@@ -2,7 +2,7 @@
 
 use backup_core::Result;
 
-use super::Reader;
+use super::{Reader, dropped};
 use crate::object::{Id, Kind, Object, class};
 use crate::quote::{ident, qualified};
 
@@ -25,10 +25,10 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         let (at, key) = (qualified(schema, table_name), ident(name));
         // On a partitioned table it goes on to the partitions.
         let only = if row.get(5) { "" } else { "ONLY " };
-        let definition: &str = row.get(6);
+        let label = format!("foreign key {key} of {at}");
+        let definition = row.get::<_, Option<&str>>(6).ok_or_else(|| dropped(&label))?;
         let mut create = format!("ALTER TABLE {only}{at} ADD CONSTRAINT {key} {definition};\n");
         create.push_str(&reader.comment_sql(&format!("CONSTRAINT {key} ON {at}"), class::PG_CONSTRAINT, oid, 0));
-        let label = format!("foreign key {key} of {at}");
         let mut object = Object::new(Kind::ForeignKey, oid, label, [schema, table_name, name], create);
         object.table = Some(table);
         object.drop = Some(format!("ALTER TABLE IF EXISTS {only}{at} DROP CONSTRAINT IF EXISTS {key};\n"));

@@ -1,8 +1,8 @@
 //! Functions, procedures and window functions in every language.
 
-use backup_core::{Error, Result};
+use backup_core::Result;
 
-use super::Reader;
+use super::{Reader, dropped};
 use crate::acl;
 use crate::object::{Kind, Object, class};
 use crate::quote::qualified;
@@ -41,9 +41,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
             continue;
         }
         let definition: Option<String> = row.get(7);
-        let definition = definition.ok_or_else(|| {
-            Error::failed(format!("failed to read the {label}: it was dropped meanwhile")).with_hint("run the backup again")
-        })?;
+        let definition = definition.ok_or_else(|| dropped(&label))?;
         let create = statement(&definition)
             + &reader.owner_sql(&what, owner)?
             + &reader.comment_sql(&what, class::PG_PROC, oid, 0)

@@ -3,8 +3,8 @@
 
 use backup_core::Result;
 
-use super::Reader;
 use super::options::{before_end, parameters};
+use super::{Reader, dropped};
 use crate::catalog::Row;
 use crate::object::{Address, Id, Kind, Object, class};
 use crate::quote::{ident, qualified};
@@ -88,11 +88,11 @@ fn add(reader: &mut Reader<'_>, index: &Index, row: &Row) -> Result<()> {
         Some((oid, constraint)) => {
             let constraint = ident(constraint);
             let what = format!("CONSTRAINT {constraint} ON {table_at}");
-            let definition = constraint_definition(row)?;
+            let definition = constraint_definition(row, &format!("constraint {constraint} on {table_at}"))?;
             format!("ALTER TABLE ONLY {table_at} ADD CONSTRAINT {constraint} {definition};\n")
                 + &reader.comment_sql(&what, class::PG_CONSTRAINT, *oid, 0)
         }
-        None => index_definition(row)? + ";\n",
+        None => index_definition(row, &at)? + ";\n",
     };
     create.push_str(&reader.comment_sql(&format!("INDEX {at}"), class::PG_CLASS, index.oid, 0));
     create.push_str(&reader.extension_sql(&format!("INDEX {at}"), class::PG_CLASS, index.oid));
@@ -149,14 +149,15 @@ fn add(reader: &mut Reader<'_>, index: &Index, row: &Row) -> Result<()> {
     Ok(())
 }
 
-fn index_definition(row: &Row) -> Result<String> {
+fn index_definition(row: &Row, at: &str) -> Result<String> {
     let predicate = row.get::<_, Option<&str>>(15).map(|predicate| format!(" WHERE {predicate}")).unwrap_or_default();
     let tablespace = row.get::<_, Option<&str>>(17).map(|name| format!("TABLESPACE {}", ident(name))).unwrap_or_default();
-    before_end(row.get(14), &predicate, "", &tablespace)
+    let definition = row.get::<_, Option<&str>>(14).ok_or_else(|| dropped(&format!("index {at}")))?;
+    before_end(definition, &predicate, "", &tablespace)
 }
 
 /// The constraint as the server deparses it, with the parameters and tablespace that it leaves out.
-fn constraint_definition(row: &Row) -> Result<String> {
+fn constraint_definition(row: &Row, label: &str) -> Result<String> {
     let is_exclusion = row.get::<_, &str>(18) == "x";
     let predicate = row.get::<_, Option<&str>>(15).map(|predicate| format!(" WHERE ({predicate})")).unwrap_or_default();
     let tail = match (row.get(20), row.get(21)) {
@@ -172,5 +173,6 @@ fn constraint_definition(row: &Row) -> Result<String> {
     if let Some(tablespace) = row.get::<_, Option<&str>>(17) {
         clauses.push(format!("USING INDEX TABLESPACE {}", ident(tablespace)));
     }
-    before_end(row.get(19), &predicate, tail, &clauses.join(" "))
+    let definition = row.get::<_, Option<&str>>(19).ok_or_else(|| dropped(label))?;
+    before_end(definition, &predicate, tail, &clauses.join(" "))
 }

@@ -42,7 +42,7 @@ mod uncovered;
 mod user_mapping;
 mod view;
 
-use backup_core::Result;
+use backup_core::{Error, Result};
 use tokio_postgres::Client;
 
 pub(crate) use reader::Reader;
@@ -79,8 +79,6 @@ pub(crate) struct TableData {
     pub(crate) columns: Vec<String>,
     /// Only rows for which this holds, with its `WHERE`: for configuration tables of extensions.
     pub(crate) condition: Option<String>,
-    /// Size of its main fork in pages of 8 KiB, as of the catalog; 0 if unknown.
-    pub(crate) pages: u64,
     /// The partitioned table to load through, where a row can belong to another partition after a restore
     /// (hash partitions of an enum: `pg_dump --load-via-partition-root`).
     pub(crate) load_via: Option<(String, String)>,
@@ -149,6 +147,11 @@ impl Catalog {
     pub(crate) fn without_data(self) -> Self {
         Self { tables: Vec::new(), sequences: Vec::new(), left_out: Vec::new(), ..self }
     }
+}
+
+/// The error where the server no longer knows what its catalogs have as of the instant: what was asked for as SQL is not there.
+fn dropped(label: &str) -> Error {
+    Error::failed(format!("failed to read the {label}: it was dropped meanwhile")).with_hint("run the backup again")
 }
 
 /// How many objects a message names.

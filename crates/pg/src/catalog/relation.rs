@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use backup_core::Result;
 
-use super::Reader;
+use super::{Reader, dropped};
 use crate::acl;
 use crate::catalog::Row;
 use crate::object::{Address, Id, class};
@@ -57,8 +57,8 @@ pub(super) async fn relations(reader: &Reader<'_>, kind: &str, further: &str) ->
         if !reader.is_dumped_schema(schema) || reader.is_member(class::PG_CLASS, oid) {
             continue;
         }
-        let query: Option<String> = row.get(9);
-        let query = query.unwrap_or_default();
+        let query = row.get::<_, Option<String>>(9);
+        let query = query.ok_or_else(|| dropped(&format!("view {}", ident(row.get(2)))))?;
         let made = |class: u32, oid: Option<u32>| Address { class, oid: oid.unwrap_or_default() };
         let relation = Relation {
             oid,

@@ -2,7 +2,7 @@
 
 use backup_core::Result;
 
-use super::Reader;
+use super::{Reader, dropped};
 use crate::object::{Kind, Object, class};
 use crate::quote::{ident, qualified};
 
@@ -24,7 +24,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         let drop = format!("DROP RULE IF EXISTS {} ON {at};\n", ident(name));
         // On a member of an extension it may be the extension's own, which nothing tells: it is the same then.
         let mut create = if reader.is_member(class::PG_CLASS, table) { drop.clone() } else { String::new() };
-        create.push_str(definition.unwrap_or_default());
+        create.push_str(definition.ok_or_else(|| dropped(&format!("rule {} on {at}", ident(name))))?);
         create.push('\n');
         if let Some(state) = state(enabled) {
             create.push_str(&format!("ALTER TABLE {at} {state} RULE {};\n", ident(name)));

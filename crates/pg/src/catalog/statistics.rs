@@ -2,7 +2,7 @@
 
 use backup_core::Result;
 
-use super::Reader;
+use super::{Reader, dropped};
 use crate::object::{Kind, Object, class};
 use crate::quote::qualified;
 
@@ -26,7 +26,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         let schema = reader.schema(namespace)?;
         let at = qualified(schema, name);
         let what = format!("STATISTICS {at}");
-        let definition: &str = row.get(6);
+        let definition = row.get::<_, Option<&str>>(6).ok_or_else(|| dropped(&format!("statistics {at}")))?;
         let mut create = format!("{definition};\n");
         create.push_str(&reader.owner_sql(&what, row.get(3))?);
         if let Some(target) = row.get::<_, Option<i32>>(5) {

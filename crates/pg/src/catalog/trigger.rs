@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use backup_core::Result;
 
-use super::Reader;
 use super::rule::state;
+use super::{Reader, dropped};
 use crate::object::{Address, Id, Kind, Object, class};
 use crate::quote::{ident, qualified};
 
@@ -54,7 +54,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
             table_name: row.get(4),
             parent: row.get(6),
             constraint: row.get(7),
-            definition: row.get::<_, Option<_>>(8).unwrap_or_default(),
+            definition: row.get::<_, Option<_>>(8).ok_or_else(|| dropped(&format!("trigger {}", ident(row.get(1)))))?,
         };
         triggers.insert(oid, trigger);
     }

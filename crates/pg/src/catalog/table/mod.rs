@@ -62,7 +62,6 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                 name: table.name.clone(),
                 columns,
                 condition: None,
-                pages: table.pages,
                 load_via,
                 after: Vec::new(),
             });

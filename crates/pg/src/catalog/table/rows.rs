@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use backup_core::{Error, Result};
 
-use crate::catalog::Reader;
 use crate::catalog::options::server_options;
-use crate::quote::qualified;
+use crate::catalog::{Reader, dropped};
+use crate::quote::{ident, qualified};
 use crate::version::Version;
 
 /// A table, partitioned table or foreign table, of any schema, members of extensions included: others inherit from them.
@@ -25,7 +25,6 @@ pub(super) struct Table {
     pub(super) owner: u32,
     /// Its row type, and the type of arrays of that.
     pub(super) types: [u32; 2],
-    pub(super) pages: u64,
     /// `d`, `n`, `f` or `i`.
     pub(super) replica_identity: String,
     /// The type of a typed table, qualified.
@@ -145,7 +144,7 @@ pub(super) async fn tables(reader: &Reader<'_>) -> Result<HashMap<u32, Table>> {
 async fn relations(reader: &Reader<'_>) -> Result<HashMap<u32, Table>> {
     let sql = format!(
         "SELECT c.oid, c.relnamespace, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relowner, \
-               c.reltype, t.typarray, c.relpages, c.relreplident::text, \
+               c.reltype, t.typarray, c.relreplident::text, \
                CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END, a.amname::text, s.spcname::text, \
                c.reloptions, o.reloptions, CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END, \
                CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END, c.relacl::text, v.srvname::text, \
@@ -171,18 +170,17 @@ async fn relations(reader: &Reader<'_>) -> Result<HashMap<u32, Table>> {
             persistence: row.get(5),
             owner: row.get(6),
             types: [row.get(7), row.get::<_, Option<u32>>(8).unwrap_or_default()],
-            pages: u64::try_from(row.get::<_, i32>(9)).unwrap_or_default(),
-            replica_identity: row.get(10),
-            of_type: row.get(11),
-            access_method: row.get(12),
-            tablespace: row.get(13),
-            options: row.get::<_, Option<_>>(14).unwrap_or_default(),
-            toast_options: row.get::<_, Option<_>>(15).unwrap_or_default(),
-            partition_key: row.get(16),
-            bound: row.get(17),
-            acl: row.get(18),
-            server: row.get(19),
-            server_options: row.get(20),
+            replica_identity: row.get(9),
+            of_type: row.get(10),
+            access_method: row.get(11),
+            tablespace: row.get(12),
+            options: row.get::<_, Option<_>>(13).unwrap_or_default(),
+            toast_options: row.get::<_, Option<_>>(14).unwrap_or_default(),
+            partition_key: row.get(15),
+            bound: row.get(16),
+            acl: row.get(17),
+            server: row.get(18),
+            server_options: row.get(19),
             columns: Vec::new(),
             parents: Vec::new(),
             constraints: Vec::new(),
@@ -263,7 +261,7 @@ async fn constraints(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> R
             is_inherited: row.get(6),
             no_inherit: row.get(7),
             is_valid: row.get(8),
-            definition: row.get(9),
+            definition: row.get::<_, Option<_>>(9).ok_or_else(|| dropped(&format!("constraint {}", ident(row.get(2)))))?,
             calls: row.get(10),
             is_enforced: row.get(11),
         });

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use backup_core::Result;
 
 use super::{COLUMNS, Ids, NEXT, Reader, Type, collate_sql};
+use crate::catalog::dropped;
 use crate::object::{Address, Kind, Object, class};
 use crate::quote::ident;
 
@@ -123,7 +124,7 @@ async fn read_constraints(reader: &Reader<'_>) -> Result<HashMap<u32, Vec<Constr
         constraints.entry(row.get(0)).or_default().push(Constraint {
             oid: row.get(1),
             name: row.get(2),
-            definition: row.get(3),
+            definition: row.get::<_, Option<_>>(3).ok_or_else(|| dropped(&format!("constraint {}", ident(row.get(2)))))?,
             valid: row.get(4),
             calls: row.get(5),
             contained: row.get(6),
