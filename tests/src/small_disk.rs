@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Mounts in a namespace of its own, says so, and lives as long as its standard input is open.
-const HOLDER: &str = r#"mount -t tmpfs -o "size=$1" none "$2" && echo ready; cat >/dev/null"#;
+const HOLDER: &str = r#"mount -t tmpfs -o "size=$1" none "$2" && echo ready; cat >/dev/null; umount "$2" 2>/dev/null"#;
 
 /// A file system in memory that nobody else sees. It is gone with this value, and also when the test process dies.
 #[derive(Debug)]
@@ -26,7 +26,8 @@ impl SmallDisk {
     pub fn of(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let holder = Command::new("unshare")
-            .args(["--map-root-user", "--mount", "sh", "-c", HOLDER, "sh", size])
+            .args(namespace())
+            .args(["sh", "-c", HOLDER, "sh", size])
             .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -49,6 +50,16 @@ impl SmallDisk {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Flags of unshare for a namespace that takes no root. In a chroot there is none; there root has one of mounts alone.
+fn namespace() -> &'static [&'static str] {
+    let mut probe = Command::new("unshare");
+    probe.args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null());
+    match probe.status().is_ok_and(|status| status.success()) {
+        true => &["--map-root-user", "--mount"],
+        false => &["--mount", "--propagation", "unchanged"],
     }
 }
 
