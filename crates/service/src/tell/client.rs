@@ -51,7 +51,11 @@ impl Client {
     /// Without any authority every `https` address fails, and every `http` address works.
     pub fn new(more: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self> {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "certificates of authorities could not be read");
+        }
+        roots.add_parsable_certificates(found.certs);
         for root in more {
             roots.add(root).doing(|| "trust a certificate")?;
         }
