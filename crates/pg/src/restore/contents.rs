@@ -24,7 +24,9 @@ pub(super) async fn contents(session: &Session) -> Result<Vec<String>> {
         _ => 0,
     };
     let counts = counts::read(&session.client).await?;
-    let made = counts.iter().filter(|(kind, count)| **count > given(kind).unsigned_abs());
+    // The settings of a database are of it, not in it: they stay with its name.
+    let within = counts.iter().filter(|(kind, _)| *kind != "settings of the database");
+    let made = within.filter(|(kind, count)| **count > given(kind).unsigned_abs());
     let mut made: Vec<String> = made.map(|(kind, count)| format!("{kind}: {}", count - given(kind).unsigned_abs())).collect();
     if row.get(2) {
         made.push("privileges on the schema public".to_owned());
