@@ -49,7 +49,7 @@ impl Dump {
     }
 
     /// Takes a dump, unless the day has none: read back and found whole before anything else goes; one that is not is removed.
-    pub(super) async fn take(&self, cx: &Context) -> Result<Outcome> {
+    async fn take(&self, cx: &Context) -> Result<Outcome> {
         let now = Timestamp::now();
         if !self.tree.is_due(now) {
             return Ok(Outcome::Idle("the tier of this day keeps no dumps".into()));

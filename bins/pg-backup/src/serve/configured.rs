@@ -1,0 +1,54 @@
+//! What the configuration says, and where each value came from.
+
+use std::path::Path;
+
+use backup_cli::Face;
+use backup_core::{Error, Kind, Result};
+use backup_service::container::Settings;
+use clap::Subcommand;
+
+/// What is understood of the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print each value of the container's configuration and where it came from, or what is wrong with it
+    Check,
+}
+
+/// Reads the configuration of the container.
+pub(crate) fn settings() -> Result<Settings> {
+    let file = |path: &Path| {
+        let kind = |error: &std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => Kind::NotFound,
+            _ => Kind::Failed,
+        };
+        let failed = |error| Error::new(kind(&error), format!("failed to read {}", path.display())).with_source(error);
+        std::fs::read_to_string(path).map_err(failed)
+    };
+    Settings::read(&|name| std::env::var(name).ok(), &file)
+}
+
+impl Config {
+    pub(crate) fn run(self, face: &Face) -> Result<()> {
+        let Self::Check = self;
+        let settings = settings()?;
+        for found in &settings.found {
+            let text = format!("{:<24}  {:<32}  {}", found.name, found.value, found.from);
+            let value = serde_json::json!({"name": found.name, "value": found.value, "from": found.from});
+            face.report.result(&text, &value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what is understood and not done yet: whoever set it must not believe that it happens.
+pub(super) fn not_yet(settings: &Settings) -> Result<()> {
+    let what = match settings {
+        Settings { webhook: Some(_), .. } => "WEBHOOK_URL is set, and webhooks are not called yet",
+        Settings { pager: Some(_), .. } => "PGDUTY_URL is set, and nobody is paged yet",
+        Settings { verifications, .. } if !verifications.is_empty() => {
+            "backup.conf has a line with -v, and nothing is verified on schedule yet"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::usage(what).with_hint("take it out, and watch the log or the exit code of serve --once instead"))
+}
