@@ -171,7 +171,8 @@ fn parse<P: Program>() -> Result<P, clap::Error> {
 
 /// What the libraries log goes to standard error, if it is asked for.
 fn log(common: &Common) {
-    let level = if common.verbose { "info" } else { "error" };
+    // A service that cannot tell anybody says at least so.
+    let level = if common.verbose { "info" } else { "error,backup_service=warn" };
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("BACKUP_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -22,6 +22,7 @@ mod status;
 pub mod tell;
 pub mod testing;
 pub mod tree;
+mod wish;
 
 pub use clock::{Clock, SystemClock};
 pub use desk::Desk;
@@ -31,3 +32,4 @@ pub use notice::{Level, Listener, Notice, What};
 pub use schedule::Schedule;
 pub use service::Service;
 pub use status::{Status, Statuses};
+pub use wish::Wish;

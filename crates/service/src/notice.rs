@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 /// Something that happened to a job and that a person may want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Which job.
+    /// Which job; of the start of a service, what the service is called.
     pub job: Name,
     /// When.
     pub at: Timestamp,
@@ -20,6 +20,11 @@ pub struct Notice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum What {
+    /// The service has started.
+    Started {
+        /// With what, in one line.
+        line: String,
+    },
     /// A run begins.
     Begun,
     /// A run has done what it should. `after` failures in a row before it: more than none is a recovery.
@@ -84,9 +89,10 @@ impl fmt::Display for Level {
 }
 
 impl What {
-    /// One word for it: `begun`, `succeeded`, `idle`, `failed`, `missed` or `late`.
+    /// One word for it: `started`, `begun`, `succeeded`, `idle`, `failed`, `missed` or `late`.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::Started { .. } => "started",
             Self::Begun => "begun",
             Self::Succeeded { .. } => "succeeded",
             Self::Idle { .. } => "idle",
@@ -101,7 +107,7 @@ impl Notice {
     /// How grave it is.
     pub fn level(&self) -> Level {
         match self.what {
-            What::Begun | What::Succeeded { .. } | What::Idle { .. } => Level::Info,
+            What::Started { .. } | What::Begun | What::Succeeded { .. } | What::Idle { .. } => Level::Info,
             What::Late { .. } => Level::Warn,
             What::Failed { .. } | What::Missed { .. } => Level::Error,
         }
@@ -118,6 +124,7 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let job = &self.job;
         match &self.what {
+            What::Started { line } => write!(f, "{job}: {line}"),
             What::Begun => write!(f, "{job}: begun"),
             What::Succeeded { line, took, after: 0 } => write!(f, "{job}: {line} in {took:#}"),
             What::Succeeded { line, took, after } => write!(f, "{job}: {line} in {took:#}, after {after} failed"),

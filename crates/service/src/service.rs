@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use backup_core::{Context, Error, Journal, Kind, Name, Result};
 use futures_util::StreamExt;
@@ -14,10 +13,8 @@ use crate::desk::{Desk, Post, Pulse};
 use crate::drive::{Drive, Shared};
 use crate::notice::Listener;
 use crate::status::Statuses;
+use crate::wish::{self, LOOK};
 use crate::{Clock, Job, SystemClock};
-
-/// How often the loop shows that it turns, at least.
-const BEAT: Duration = Duration::from_secs(15);
 
 /// Jobs and what they share. There is one service for a state folder at any time.
 #[derive(Debug)]
@@ -82,9 +79,14 @@ impl Service {
         let _stopped = Stop(&self.pulse);
         loop {
             self.pulse.beat();
+            for (job, post) in &self.posts {
+                if wish::take(&self.shared.statuses, job) {
+                    post.asked.notify_one();
+                }
+            }
             let one = tokio::select! {
                 one = running.next() => one,
-                () = tokio::time::sleep(BEAT) => continue,
+                () = tokio::time::sleep(LOOK) => continue,
             };
             match one {
                 None => break,

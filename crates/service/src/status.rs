@@ -59,8 +59,17 @@ impl Statuses {
     }
 
     fn path(&self, job: &Name) -> PathBuf {
+        self.file(job, "status.json")
+    }
+
+    /// Where a [`Wish`](crate::Wish) for a run of `job` lies.
+    pub(crate) fn wish(&self, job: &Name) -> PathBuf {
+        self.file(job, "wish")
+    }
+
+    fn file(&self, job: &Name, end: &str) -> PathBuf {
         // Jobs may have any name.
-        self.folder.join(format!("{}.status.json", &Sha256::of(job.as_str()).to_string()[..16]))
+        self.folder.join(format!("{}.{end}", &Sha256::of(job.as_str()).to_string()[..16]))
     }
 
     /// The status of `job`; one that was never kept, or that cannot be understood, is that of a job that never ran.

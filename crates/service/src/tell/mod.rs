@@ -46,7 +46,7 @@ pub enum Wants {
     /// Failures, runs that did not happen or are late, and recoveries.
     #[default]
     Troubles,
-    /// Every success too.
+    /// The start of the service and every success too.
     Successes,
     /// Everything: also that a run begins, and that there was nothing to do.
     All,
@@ -57,6 +57,7 @@ impl Wants {
     pub fn wants(self, notice: &Notice) -> bool {
         match notice.what {
             What::Begun | What::Idle { .. } => self == Self::All,
+            What::Started { .. } => self != Self::Troubles,
             What::Succeeded { .. } => self != Self::Troubles || notice.is_recovery(),
             _ => true,
         }

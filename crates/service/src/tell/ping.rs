@@ -39,7 +39,7 @@ impl Ping {
             What::Begun => Some(&self.start),
             What::Succeeded { .. } | What::Idle { .. } => Some(&self.done),
             What::Failed { .. } | What::Missed { .. } => Some(&self.fail),
-            What::Late { .. } => None,
+            What::Started { .. } | What::Late { .. } => None,
         }
     }
 }

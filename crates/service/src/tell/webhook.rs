@@ -16,7 +16,7 @@ pub enum Form {
     /// `application/x-www-form-urlencoded`, four fields: `projectFriendlyName`, `projectName`, `statusCode`, `message`.
     #[default]
     UrlEncoded,
-    /// JSON: the same four, and `job`, `at` (RFC 3339) and `what` (`begun`, `succeeded`, `idle`, `failed`, `missed`, `late`).
+    /// JSON: the same four, and `job`, `at` (RFC 3339) and `what` (`started`, `begun`, `succeeded`, `idle`, `failed`, `missed`, `late`).
     Json,
 }
 

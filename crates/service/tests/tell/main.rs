@@ -2,6 +2,7 @@
 
 mod client;
 mod log;
+mod missed;
 mod receiver;
 
 use std::sync::Arc;
@@ -47,6 +48,10 @@ fn idle() -> Notice {
 
 fn begun() -> Notice {
     notice(What::Begun)
+}
+
+fn started() -> Notice {
+    notice(What::Started { line: "serving".into() })
 }
 
 fn client() -> Client {
@@ -134,11 +139,11 @@ async fn a_webhook_of_json_says_more() {
 
 #[tokio::test]
 async fn troubles_and_recoveries_are_always_told_and_successes_if_asked() {
-    let all = [begun(), succeeded(0), idle(), failed("x"), missed(), late(), succeeded(2)];
+    let all = [started(), begun(), succeeded(0), idle(), failed("x"), missed(), late(), succeeded(2)];
     for (wants, expected) in [
         (Wants::Troubles, "failed missed late succeeded"),
-        (Wants::Successes, "succeeded failed missed late succeeded"),
-        (Wants::All, "begun succeeded idle failed missed late succeeded"),
+        (Wants::Successes, "started succeeded failed missed late succeeded"),
+        (Wants::All, "started begun succeeded idle failed missed late succeeded"),
     ] {
         let told: Vec<_> = all.iter().filter(|notice| wants.wants(notice)).map(|notice| notice.what.word()).collect();
         assert_eq!(told.join(" "), expected, "{wants:?}");
@@ -156,7 +161,7 @@ async fn a_ping_says_that_a_run_begins_ends_well_or_does_not() {
         Ping::new(Arc::new(client()), name("shop"), address).expect("a ping")
     };
     let other = Notice { job: name("other"), ..begun() };
-    tell(ping(), &[begun(), other, succeeded(0), late(), failed("x"), missed(), idle()]).await;
+    tell(ping(), &[started(), begun(), other, succeeded(0), late(), failed("x"), missed(), idle()]).await;
     let lines: Vec<_> =
         receiver.asked(5).await.iter().map(|request| request.lines().next().expect("a line").to_owned()).collect();
     let paths = ["/start", "", "/fail", "/fail", ""].map(|end| format!("GET /ping/uuid{end}?rid=7 HTTP/1.1"));
