@@ -36,6 +36,8 @@ enum Command {
     Extract(dump::Extract),
     /// Take backups on a schedule, configured as the backup container is: by its environment and its backup.conf
     Serve(serve::Serve),
+    /// Have a running service take backups now
+    Ask(serve::Ask),
     /// Look at the configuration that serve goes by
     #[command(subcommand)]
     Config(serve::Config),
@@ -61,6 +63,7 @@ impl Program for PgBackup {
             Command::Dump(dump) => Box::pin(dump.run(&face, &self.connection)).await,
             Command::Extract(extract) => extract.run(&face).await,
             Command::Serve(serve) => Box::pin(serve.run(&face)).await,
+            Command::Ask(ask) => ask.run(&face).await,
             Command::Config(config) => config.run(&face),
             Command::Resume => face.nothing_paused(&job),
             Command::Manage(manage) => manage.run::<Self>(&face, &job).await,

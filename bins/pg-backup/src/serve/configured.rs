@@ -7,6 +7,8 @@ use backup_core::{Error, Kind, Result};
 use backup_service::container::Settings;
 use clap::Subcommand;
 
+use super::telling;
+
 /// What is understood of the configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
@@ -31,6 +33,7 @@ impl Config {
     pub(crate) fn run(self, face: &Face) -> Result<()> {
         let Self::Check = self;
         let settings = settings()?;
+        telling::check(&settings)?;
         for found in &settings.found {
             let text = format!("{:<24}  {:<32}  {}", found.name, found.value, found.from);
             let value = serde_json::json!({"name": found.name, "value": found.value, "from": found.from});
@@ -43,8 +46,6 @@ impl Config {
 /// Refuses what is understood and not done yet: whoever set it must not believe that it happens.
 pub(super) fn not_yet(settings: &Settings) -> Result<()> {
     let what = match settings {
-        Settings { webhook: Some(_), .. } => "WEBHOOK_URL is set, and webhooks are not called yet",
-        Settings { pager: Some(_), .. } => "PGDUTY_URL is set, and nobody is paged yet",
         Settings { verifications, .. } if !verifications.is_empty() => {
             "backup.conf has a line with -v, and nothing is verified on schedule yet"
         }

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use backup_core::{Context, Result};
+use backup_core::{Context, Name, Result};
 use backup_service::container::Settings;
 use backup_service::tree::{Layout, Tree};
 
 use super::Serve;
 use super::dump::Dump;
 use super::task::Task;
+
+/// What the backups are called.
+pub(super) fn backups(settings: &Settings) -> Result<Vec<Name>> {
+    settings.databases.iter().map(|wanted| wanted.core.parse()).collect()
+}
 
 /// A dump of each database, into the container's tree.
 pub(super) fn tasks(settings: &Settings, serve: &Serve, cx: &Context) -> Result<Vec<Task>> {

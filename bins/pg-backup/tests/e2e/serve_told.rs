@@ -1,0 +1,126 @@
+//! `serve` tells people: what a real receiver of webhooks, pages and pings hears, and what it may do without harm.
+
+use std::time::{Duration, Instant};
+
+use crate::serve::{Container, stop};
+use crate::serve_receiver::{Answer, Receiver};
+
+const KEY: &str = "pagerkey";
+
+fn field(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[test]
+fn a_webhook_hears_of_each_dump_and_each_failure_and_a_pager_of_failures() {
+    let Some(container) = Container::new() else { return };
+    let (hook, pager) = (Receiver::start(&[]), Receiver::start(&[]));
+    let (url, page) = (hook.url("/hooks/t0ken?x=1"), pager.url("/page"));
+    let more = [
+        ("WEBHOOK_URL", url.as_str()),
+        ("ENVIRONMENT_NAME", "shop-prod"),
+        ("ENVIRONMENT_FRIENDLY_NAME", "The shop & more"),
+        ("PGDUTY_URL", page.as_str()),
+        ("PGDUTY_SVC_KEY", KEY),
+    ];
+    let ran = container.run(&["serve", "--once"], &more).ok();
+    let [told] = &hook.take()[..] else { panic!("one message for a dump") };
+    let fields = told.fields();
+    assert_eq!(told.line, "POST /hooks/t0ken?x=1");
+    let names =
+        [field("projectFriendlyName", "The shop & more"), field("projectName", "shop-prod"), field("statusCode", "INFO")];
+    assert_eq!(fields[..3], names);
+    let (name, message) = &fields[3];
+    assert_eq!((fields.len(), name.as_str()), (4, "message"));
+    assert!(message.starts_with("shop: ") && message.contains(&container.dumps()[0]), "{message}");
+    assert!(message.contains("20000 rows"), "{message}");
+    assert!(pager.take().is_empty(), "nobody is woken for a dump");
+
+    container.server.psql("postgres", "ALTER ROLE app NOLOGIN");
+    let failed = container.run(&["serve", "--once"], &more).fails(1, &["not permitted to log in"]);
+    let (level, message) = hook.take().pop().expect("a message").told();
+    assert_eq!(level, "ERROR");
+    assert!(message.starts_with("shop: failed: ") && message.contains("not permitted to log in"), "{message}");
+    let [page] = &pager.take()[..] else { panic!("one page") };
+    for words in [KEY, "trigger", "not permitted to log in"] {
+        assert!(page.body.contains(words), "{}", page.body);
+    }
+    // As JSON, and only what is wrong.
+    let other = [("BACKUP_WEBHOOK_FORM", "json"), ("BACKUP_WEBHOOK_TELLS", "troubles")];
+    container.run(&["serve", "--once"], &[&more[..], &other].concat()).fails(1, &[]);
+    let body = hook.take().pop().expect("a message").body;
+    for words in [r#""statusCode":"ERROR""#, r#""what":"failed""#, r#""job":"shop""#] {
+        assert!(body.contains(words), "{body}");
+    }
+    container.server.psql("postgres", "ALTER ROLE app LOGIN");
+    container.run(&["serve", "--once"], &[&more[..], &other].concat()).ok();
+    assert!(hook.take().is_empty(), "a success is no trouble");
+    for ran in [ran, failed] {
+        let log = format!("{}{}", ran.text(), ran.err);
+        for secret in ["t0ken", KEY, "hunter2"] {
+            assert!(!log.contains(secret), "{secret} is in {log}");
+        }
+    }
+}
+
+#[test]
+fn a_receiver_that_fails_hangs_or_is_not_there_changes_nothing_of_a_dump() {
+    let Some(container) = Container::new() else { return };
+    let run = |hook: &str, code: i32| {
+        let begun = Instant::now();
+        let ran = container.run(&["serve", "--once"], &[("WEBHOOK_URL", hook)]);
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "it hangs with its receiver");
+        assert!(!ran.err.contains("t0ken"), "{ran:?}");
+        ran
+    };
+    // Tried again until it hears.
+    let hook = Receiver::start(&[Answer::Status(500), Answer::Status(503)]);
+    run(&hook.url("/t0ken"), 0);
+    let told: Vec<_> = hook.take().iter().map(|asked| asked.told().0).collect();
+    assert_eq!(told, ["INFO"; 3]);
+    let hook = Receiver::start(&[Answer::Hang; 100]);
+    assert!(run(&hook.url("/t0ken"), 0).err.contains("not told"));
+    assert!(run("http://127.0.0.1:1/t0ken", 0).err.contains("not told"));
+    assert_eq!(container.dumps().len(), 3);
+    container.server.psql("postgres", "ALTER ROLE app NOLOGIN");
+    run("http://127.0.0.1:1/t0ken", 1);
+    // What is no URL is known before anything is done.
+    for command in [&["serve", "--once"][..], &["serve"], &["config", "check"]] {
+        let ran = container.run(command, &[("WEBHOOK_URL", "hooks.example.org/t0ken")]).fails(2, &["WEBHOOK_URL"]);
+        assert!(!ran.err.contains("t0ken"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_service_tells_its_start_a_failure_and_the_recovery_and_pings() {
+    let Some(container) = Container::new() else { return };
+    let (hook, ping) = (Receiver::start(&[]), Receiver::start(&[]));
+    let (url, check) = (hook.url("/hook"), ping.url("/t0ken/{job}"));
+    container.server.psql("postgres", "ALTER ROLE app NOLOGIN");
+    let child = container.start(&[("WEBHOOK_URL", &url), ("BACKUP_PING_URL", &check)]);
+    let [started, failed] = &hook.wait(2)[..] else { panic!("two messages") };
+    assert_eq!(started.told().0, "INFO");
+    assert!(started.told().1.contains("serving 1 databases"), "{started:?}");
+    assert_eq!(failed.told().0, "ERROR");
+    container.server.psql("postgres", "ALTER ROLE app LOGIN");
+    container.run(&["ask", "--wait"], &[]).ok();
+    let (level, message) = hook.wait(1).pop().expect("a message").told();
+    assert_eq!(level, "INFO");
+    assert!(message.ends_with(", after 1 failed"), "{message}");
+    let pings: Vec<_> = ping.wait(4).into_iter().map(|asked| asked.line).collect();
+    assert_eq!(pings, ["/start", "/fail", "/start", ""].map(|end| format!("POST /t0ken/shop{end}")));
+    let (code, log) = stop(child);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("t0ken") && !log.contains("hunter2"), "{log}");
+}
+
+#[test]
+fn one_ping_does_not_speak_for_two_databases() {
+    let Some(container) = Container::new() else { return };
+    let conf = "127.0.0.1/shop\n127.0.0.1/store\n0 1 * * * default ./backup.sh -s\n";
+    std::fs::write(container.sink.folder().join("backup.conf"), conf).expect("written");
+    let more = [("BACKUP_PING_URL", "http://127.0.0.1:1/t0ken")];
+    let ran = container.run(&["serve"], &more).fails_with_hint(2, &["--ping-url", "{job}"]);
+    assert!(!ran.err.contains("t0ken"), "{ran:?}");
+}
