@@ -48,3 +48,16 @@ fn a_target_that_reads_text_in_another_way() {
         same("fed to psql", &target);
     }
 }
+
+#[test]
+fn a_backup_takes_no_more_connections_than_the_manual_says() {
+    let few = ["max_connections = 10", "superuser_reserved_connections = 0", "max_wal_senders = 0"];
+    let Some(source) = server(Major::V17, &few) else { return };
+    for n in 0..6 {
+        source.psql("postgres", &format!("CREATE DATABASE many{n}"));
+        source.psql(&format!("many{n}"), "CREATE TABLE t AS SELECT generate_series(1, 20000) n; CREATE TABLE u AS TABLE t");
+    }
+    let sink = Sink::new();
+    // Twice as many as --jobs says and one more each.
+    sink.backup(&source, &["--jobs", "4"]);
+}
