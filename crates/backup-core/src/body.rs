@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+pub use crate::checked::worded;
 use crate::{Error, Result};
 
 /// Bytes of one part or object. Its end of file says that it is whole: a body that breaks off ends in an error, and

@@ -15,8 +15,8 @@ pub(crate) fn checked(body: Body, what: impl Into<String>, size: u64, sha256: Sh
     body::sound(Checked { body, what: what.into(), left: size, size, hasher: sha2::Sha256::new(), sha256 })
 }
 
-/// `body`, whose errors are told by `wording` unless they are [`Error`]s already.
-pub(crate) fn worded(
+/// Makes a body of any reader whose errors are told by `wording` unless they are [`Error`]s already.
+pub fn worded(
     reader: impl AsyncRead + Send + Unpin + 'static,
     wording: impl Fn(io::Error) -> Error + Send + Unpin + 'static,
 ) -> Body {

@@ -15,7 +15,7 @@ mod variables;
 pub use commands::{Manage, PruneArgs, Wanted, man};
 pub use common::{Common, SealArgs, UnsealArgs};
 pub use exit::exit_code;
-pub use progress::Progress;
+pub use progress::{Progress, size};
 pub use report::{Report, one_line};
 pub use run::{Face, Program, run};
 pub use sinks::{Opened, Sinks};

@@ -253,7 +253,7 @@ fn style(bytes: bool) -> ProgressStyle {
 }
 
 /// A size for people: `1.5 GiB`.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
