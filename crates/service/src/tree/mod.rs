@@ -5,12 +5,13 @@ mod name;
 mod tier;
 
 use std::fmt::Debug;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder};
 use backup_core::{BackupId, Body, Depth, Directory, Doing, Entry, Error, Keep, Key, Kind, Put, Records, Result, Sink, State};
-use backup_core::{Verdict, body, judge};
+use backup_core::{Tally, Verdict, body, judge};
 use futures_util::TryStreamExt;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -152,12 +153,25 @@ impl Tree {
         Ok((key, put))
     }
 
-    /// Opens a dump as it was before it was compressed, all members of the file one after another.
+    /// Opens a dump as it was before it was compressed, all members of the file one after another. Where gzip finds that they
+    /// are not what was written, it ends in [`Kind::Damaged`].
     pub async fn get(&self, key: &Key) -> Result<Body> {
-        let stored = self.sink.get(key, None).await?;
+        self.get_tallied(key, &Tally::default()).await
+    }
+
+    /// The same; `tally` counts the bytes of the file itself.
+    pub async fn get_tallied(&self, key: &Key, tally: &Tally) -> Result<Body> {
+        let stored = tally.of(self.sink.get(key, None).await?);
         let mut decoder = GzipDecoder::new(BufReader::with_capacity(body::CHUNK, stored));
         decoder.multiple_members(true);
-        Ok(body::sound(decoder))
+        let key = key.clone();
+        Ok(body::worded(decoder, move |error| {
+            let kind = match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Kind::Damaged,
+                _ => Kind::Failed,
+            };
+            Error::new(kind, format!("failed to decompress {key}")).with_source(error)
+        }))
     }
 
     /// Writes down what is known of a dump, instead of what was known before.
@@ -166,7 +180,7 @@ impl Tree {
     }
 
     /// Judges the dumps of `core`: in each tier the newest so many stay, and whatever the numbers say, what is above all rules
-    /// of [`judge`]. Dumps in folders that the layout does not have are left alone.
+    /// of [`judge`]. Dumps in folders that the layout does not have are left alone: there is no verdict of them.
     pub fn judge(&self, dumps: &[Dump], now: Timestamp) -> Vec<Verdict> {
         let record = |dump: &Dump| Records {
             verified: dump.mark.verified.filter(|_| dump.mark.damaged.is_none()),
@@ -177,11 +191,8 @@ impl Tree {
         };
         // Above all tiers: judged together, with no rule but that one goes, what may never go shows.
         let all: Vec<Records> = dumps.iter().map(record).collect();
-        let never: Vec<BackupId> = {
-            let keep = Keep { last: 1, ..Keep::default() };
-            let verdicts = judge(&keep, now, &self.zone, &all);
-            verdicts.into_iter().filter(|verdict| verdict.keep).map(|verdict| verdict.id).collect()
-        };
+        let mut never = judge(&Keep { last: 1, ..Keep::default() }, now, &self.zone, &all);
+        never.retain(|verdict| verdict.keep);
         let groups: Vec<(Option<Tier>, u32)> = match self.layout {
             Layout::First(count) | Layout::Dated(count) => vec![(None, count)],
             Layout::Rolling(tiers) => Tiers::ALL.map(|tier| (Some(tier), tiers.of(tier))).into(),
@@ -195,7 +206,11 @@ impl Tree {
             let keep = Keep { last: count, ..Keep::default() };
             verdicts.extend(judge(&keep, now, &self.zone, &group));
         }
-        verdicts.retain(|verdict| verdict.keep || !never.contains(&verdict.id));
+        for verdict in verdicts.iter_mut().filter(|verdict| !verdict.keep) {
+            if let Some(above) = never.iter().find(|above| above.id == verdict.id) {
+                verdict.clone_from(above);
+            }
+        }
         verdicts
     }
 
@@ -203,17 +218,20 @@ impl Tree {
     ///
     /// Whoever calls it has just taken and verified a dump: the numbers may only push out what something newer replaces.
     pub async fn cull(&self, core: &str, now: Timestamp) -> Result<Vec<Dump>> {
+        self.cull_only(core, now, |_| true).await
+    }
+
+    /// The same of those alone that `may` go: what a person was shown before.
+    pub async fn cull_only(&self, core: &str, now: Timestamp, may: impl Fn(&Dump) -> bool) -> Result<Vec<Dump>> {
         let dumps = self.list(core).await?;
         let verdicts = self.judge(&dumps, now);
-        let goes = |dump: &Dump| verdicts.iter().any(|verdict| verdict.id == dump.id && !verdict.keep);
+        let goes = |dump: &Dump| may(dump) && verdicts.iter().any(|verdict| verdict.id == dump.id && !verdict.keep);
         let gone: Vec<Dump> = dumps.iter().filter(|dump| goes(dump)).cloned().collect();
         let sound = |dump: &&Dump| dump.mark.damaged.is_none() && dump.mark.verified.is_some();
         let stays = dumps.iter().rev().find(sound).is_some_and(|newest| !goes(newest));
         if !gone.is_empty() && !stays {
-            return Err(Error::new(
-                Kind::Failed,
-                format!("no dump of {core} would stay that is known to be good, so nothing goes"),
-            ));
+            return Err(Error::failed(format!("no dump of {core} would stay that is known to be good, so nothing goes"))
+                .with_hint("verify the newest one first"));
         }
         for dump in &gone {
             self.delete(&dump.key).await?;
