@@ -31,13 +31,13 @@ pub(super) fn rename_sql(from: &str, to: &str) -> String {
     format!("ALTER DATABASE {} RENAME TO {};\n", ident(from), ident(to))
 }
 
-/// Ends every session in the database but this one.
+/// Ends every session in the database but this one. The server's own workers, which are nobody's, it ends itself when it must.
 pub(super) async fn end_sessions(session: &Session, name: &str) -> Result<()> {
     // Before 14 the server does not wait until they have ended; a rename waits for them.
     let wait = if session.version.at_least(14) { ", 10000" } else { "" };
     let sql = format!(
         "SELECT pg_catalog.pg_terminate_backend(pid{wait}) FROM pg_catalog.pg_stat_activity \
-         WHERE datname = {} AND pid <> pg_catalog.pg_backend_pid()",
+         WHERE datname = {} AND pid <> pg_catalog.pg_backend_pid() AND usesysid IS NOT NULL",
         literal(name)
     );
     let ended = session.client.batch_execute(&sql).await;

@@ -3,10 +3,12 @@
 mod contents;
 mod databases;
 mod existing;
+mod grants;
 mod layout;
 mod load;
 mod place;
 mod pristine;
+mod script;
 mod shared;
 mod tables;
 mod temporary;
@@ -17,6 +19,7 @@ use backup_core::{Checked, Context, Doing, Error, Event, Restored, Result, Store
 pub(crate) use layout::{Layout, Parts};
 use load::Load;
 use place::Place;
+pub use script::{Before, Opened, Script, Swapped};
 pub(crate) use tables::Wanted;
 
 use crate::config::Config;

@@ -1,5 +1,6 @@
 //! Where the restore of one database goes: beside what is there, under a working name, and swapped in at the end.
 
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use backup_core::{BackupId, Error, Kind, Result};
@@ -27,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) work: String,
     id: BackupId,
     there: There,
+    /// What was there is not dropped at the end but stays under this name.
+    kept: Option<String>,
 }
 
 /// What there is under the name.
@@ -63,7 +66,7 @@ impl Place {
         let work = Temporary::Restoring.name(name, id);
         if !there.iter().any(|there| there == name) {
             session.close().await;
-            return Ok(Self { name: name.to_owned(), work, id, there: There::Nothing });
+            return Ok(Self { name: name.to_owned(), work, id, there: There::Nothing, kept: None });
         }
         let record =
             databases.iter().find(|record| record.name == name).cloned().map(Box::new).ok_or_else(|| {
@@ -78,7 +81,7 @@ impl Place {
                 true => (There::InPlace, name.to_owned()),
                 false => (There::Empty(record), work),
             };
-            return Ok(Self { name: name.to_owned(), work, id, there });
+            return Ok(Self { name: name.to_owned(), work, id, there, kept: None });
         }
         if !replace {
             let what = format!("the database {} is not empty: {}", ident(name), shown(&made));
@@ -89,12 +92,46 @@ impl Place {
             return Err(Error::failed(format!("the role may not replace the database {}", ident(name)))
                 .with_hint("connect as a superuser, or as its owner with CREATEDB"));
         }
-        Ok(Self { name: name.to_owned(), work, id, there: There::Full(record) })
+        Ok(Self { name: name.to_owned(), work, id, there: There::Full(record), kept: None })
     }
 
     /// Whether the database that is there is filled: what breaks off then leaves part of it.
     pub(crate) fn in_place(&self) -> bool {
         matches!(self.there, There::InPlace)
+    }
+
+    /// Whether there is a database with something in it, to be replaced.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self.there, There::Full(_))
+    }
+
+    /// Whether there is no database of the name.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self.there, There::Nothing)
+    }
+
+    /// Keeps what is there under this name when it is replaced.
+    pub(crate) fn keep(&mut self, name: String) {
+        self.kept = Some(name);
+    }
+
+    /// Where what was there stays when it is replaced.
+    pub(crate) fn kept(&self) -> Option<&str> {
+        self.kept.as_deref()
+    }
+
+    /// Drops what is there, before anything takes its place.
+    pub(crate) async fn clear(&mut self, config: &Config) -> Result<()> {
+        let session = self.beside(config).await?;
+        if let Err(error) = drop_database(config, &session, &self.name).await {
+            // It stays, and is to be used as before.
+            let open = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", ident(&self.name));
+            let _ = session.client.batch_execute(&open).await;
+            return Err(error);
+        }
+        session.close().await;
+        self.there = There::Nothing;
+        Ok(())
     }
 
     /// A connection to another database of the same server: one cannot be renamed or dropped from within, and the one that is
@@ -208,8 +245,15 @@ impl Place {
     }
 
     async fn swap(&self, config: &Config, session: &Session) -> Result<()> {
-        let old = Temporary::Before.name(&self.name, self.id);
-        drop_database(config, session, &old).await?;
+        let old = match &self.kept {
+            Some(kept) => kept.clone(),
+            None => {
+                let old = Temporary::Before.name(&self.name, self.id);
+                drop_database(config, session, &old).await?;
+                old
+            }
+        };
+        let ending = self.beside(config).await?;
         // Both in one transaction: under the name there is always the one or the other, and whoever is let in.
         let both = format!("{}{}", rename_sql(&self.name, &old), rename_sql(&self.work, &self.name));
         for attempt in 1.. {
@@ -217,14 +261,17 @@ impl Place {
             if let There::Empty(_) = self.there {
                 self.still_empty(config).await?;
             }
-            match session.client.batch_execute(&both).await {
+            let renamed = pin!(session.client.batch_execute(&both));
+            match ending_sessions(&ending, &self.name, renamed).await {
                 Ok(()) => break,
                 // Somebody has come in again.
                 Err(error) if error.code() == Some(&SqlState::OBJECT_IN_USE) && attempt < ATTEMPTS => {}
                 Err(error) => return Err(self.renaming(error)),
             }
         }
+        ending.close().await;
         match self.there {
+            _ if self.kept.is_some() => Ok(()),
             There::Full(_) => self.drop_all(config, session, Temporary::Before).await,
             _ => drop_database(config, session, &old).await,
         }
@@ -253,6 +300,21 @@ impl Place {
     fn renaming(&self, error: tokio_postgres::Error) -> Error {
         let error = pg_error(format!("rename the database {} to {}", ident(&self.work), ident(&self.name)), error);
         error.with_hint(format!("all of the backup is there under the name {}: rename it, or run it again", ident(&self.work)))
+    }
+}
+
+/// Waits for the rename of a database, which keeps newcomers out and waits itself until all others have gone, and ends the sessions
+/// that had come in just before it.
+async fn ending_sessions<T>(session: &Session, name: &str, mut renamed: Pin<&mut impl Future<Output = T>>) -> T {
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut renamed => return done,
+            () = tokio::time::sleep(Duration::from_millis(50)) => {
+                // What cannot be ended is told by the rename.
+                let _ = end_sessions(session, name).await;
+            }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) enum Temporary {
     Restoring,
     /// What was there before, once the new one has its name.
     Before,
+    /// What was there before and stays, until a person drops it.
+    Kept,
     /// All rows are there, and something after them failed: for a person to mend.
     Unfinished,
 }
@@ -21,6 +23,7 @@ impl fmt::Display for Temporary {
         f.write_str(match self {
             Self::Restoring => "restoring",
             Self::Before => "before",
+            Self::Kept => "kept",
             Self::Unfinished => "unfinished",
         })
     }
@@ -40,7 +43,12 @@ impl Temporary {
 
     /// Whether `there` is such a name, made for `name` and any backup.
     pub(super) fn is(self, there: &str, name: &str) -> bool {
-        there.strip_prefix(&self.stem(name)).is_some_and(|id| id.parse::<BackupId>().is_ok())
+        self.id(there, name).is_some()
+    }
+
+    /// The ID in such a name.
+    pub(super) fn id(self, there: &str, name: &str) -> Option<BackupId> {
+        there.strip_prefix(&self.stem(name))?.parse().ok()
     }
 
     fn stem(self, name: &str) -> String {
@@ -64,7 +72,7 @@ mod tests {
     fn each_database_has_names_of_its_own_whatever_the_backup() {
         let id: BackupId = "20261120T101500Z".parse().expect("an ID");
         let (one, two) = (format!("{}1", "ä".repeat(30)), format!("{}2", "ä".repeat(30)));
-        for kind in [Temporary::Restoring, Temporary::Before, Temporary::Unfinished] {
+        for kind in [Temporary::Restoring, Temporary::Before, Temporary::Kept, Temporary::Unfinished] {
             let (a, b) = (kind.name(&one, id), kind.name(&two, id));
             assert!(a.len() <= LONGEST && a.ends_with(&format!("_{kind}_{id}")), "{a}");
             assert_ne!(a, b);

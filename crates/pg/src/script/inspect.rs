@@ -14,6 +14,8 @@ pub struct Inspected {
     pub rows: u64,
     /// Bytes of it.
     pub bytes: u64,
+    /// Statements about roles themselves.
+    pub roles: u64,
 }
 
 /// The lines with which a dump of one database ends well: that of pg_dump (`dumpRestoreOutro` in
@@ -37,6 +39,7 @@ pub async fn inspect<R: AsyncRead + Unpin>(reader: R) -> Result<Inspected> {
                 let head = statement.head();
                 let is_table = ["create table ", "create unlogged table ", "create foreign table "];
                 seen.tables += u64::from(is_table.iter().any(|start| head.starts_with(start)));
+                seen.roles += u64::from(statement.is_of_roles());
             }
             Item::Data(rows) => seen.rows += memchr::memchr_iter(b'\n', rows).count() as u64,
             Item::Copy(_) | Item::CopyEnd(_) | Item::Meta(_) | Item::Blank(_) => {}
@@ -66,7 +69,7 @@ mod tests {
     #[tokio::test]
     async fn a_dump_is_whole_only_if_its_own_last_words_say_so() {
         let whole = inspect(DUMP.as_bytes()).await.expect("whole");
-        assert_eq!((whole.tables, whole.rows, whole.bytes), (1, 2, DUMP.len() as u64));
+        assert_eq!((whole.tables, whole.rows, whole.bytes, whole.roles), (1, 2, DUMP.len() as u64, 0));
         let end = DUMP.len() - "\n--\n\n".len();
         for cut in 0..end {
             let error = inspect(&DUMP.as_bytes()[..cut]).await.expect_err("cut");
@@ -74,7 +77,8 @@ mod tests {
         }
         // Roles behind it, as a second file of the container's, and the line of newer programs.
         let more = format!("{DUMP}\\unrestrict abc\n--\n-- PostgreSQL database cluster dump\n--\nCREATE ROLE x;\n");
-        assert!(inspect(more.replacen("SET x", "\\restrict abc\nSET x", 1).as_bytes()).await.is_ok());
+        let more = inspect(more.replacen("SET x", "\\restrict abc\nSET x", 1).as_bytes()).await.expect("whole");
+        assert_eq!(more.roles, 1);
         assert_eq!(inspect(&b""[..]).await.expect_err("nothing").kind(), Kind::Damaged);
     }
 }

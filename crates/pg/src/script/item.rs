@@ -106,6 +106,18 @@ impl Statement {
         &self.head
     }
 
+    /// Whether it is about roles themselves: what `pg_dumpall --roles-only` writes, and what [`single`](crate::single) begins with.
+    pub fn is_of_roles(&self) -> bool {
+        let words: Vec<&str> = self.head.split(' ').take(6).collect();
+        match words.as_slice() {
+            ["create" | "alter", "role", ..] | ["comment", "on", "role", ..] => true,
+            ["security", "label", "for", _, "on", "role", ..] => true,
+            ["grant", _, "to", ..] | ["revoke", _, "from", ..] | ["revoke", "admin", "option", ..] => true,
+            ["do", ..] => memchr::memmem::find(self.sql(), b"CREATE ROLE ").is_some(),
+            _ => false,
+        }
+    }
+
     /// The statement's first line for people: shortened, and without the contents of its strings, which can be secrets.
     pub fn shown(&self) -> String {
         let line = self.sql().split(|&byte| byte == b'\n').next().unwrap_or_default();

@@ -45,6 +45,7 @@ pub struct Player<'a> {
     filter: Filter<'a>,
     tolerate: Tolerate<'a>,
     connect: Connect<'a>,
+    copied: Copied<'a>,
     batch: Vec<Statement>,
     bytes: usize,
     in_transaction: bool,
@@ -53,6 +54,7 @@ pub struct Player<'a> {
 
 type Filter<'a> = Box<dyn FnMut(&Item) -> bool + Send + 'a>;
 type Tolerate<'a> = Box<dyn FnMut(&Statement, &SqlState) -> bool + Send + 'a>;
+type Copied<'a> = Box<dyn FnMut(&str, u64) + Send + 'a>;
 type Connect<'a> = Box<dyn FnMut(Option<&[u8]>) -> Result<()> + Send + 'a>;
 
 impl std::fmt::Debug for Player<'_> {
@@ -73,6 +75,7 @@ impl<'a> Player<'a> {
             connect: Box::new(|_| {
                 Err(Error::usage("the script goes on in another database").with_hint("extract one database out of it"))
             }),
+            copied: Box::new(|_, _| {}),
             batch: Vec::new(),
             bytes: 0,
             in_transaction: false,
@@ -95,6 +98,12 @@ impl<'a> Player<'a> {
     /// Hands `\connect` to `connect`; what it lets pass goes on over the same connection.
     pub fn connect(mut self, connect: impl FnMut(Option<&[u8]>) -> Result<()> + Send + 'a) -> Self {
         self.connect = Box::new(connect);
+        self
+    }
+
+    /// Tells `copied` of each COPY: the table, as the script names it, and how many rows the server took.
+    pub fn copied(mut self, copied: impl FnMut(&str, u64) + Send + 'a) -> Self {
+        self.copied = Box::new(copied);
         self
     }
 
@@ -206,7 +215,9 @@ impl<'a> Player<'a> {
                 other => return Err(Error::failed(format!("something else stands among the rows of a COPY: {other:?}"))),
             }
         }
-        self.played.rows += sink.finish().await.map_err(|error| failed(statement, error))?;
+        let rows = sink.finish().await.map_err(|error| failed(statement, error))?;
+        (self.copied)(&table_of(statement), rows);
+        self.played.rows += rows;
         self.played.statements += 1;
         Ok(())
     }
@@ -230,6 +241,14 @@ async fn prepared(client: &Client, statement: &Statement) -> Result<tokio_postgr
     let copy = client.prepare(row.get(0)).await.map_err(failed)?;
     client.batch_execute(&format!("SET client_encoding = '{encoding}'")).await.map_err(failed)?;
     Ok(copy)
+}
+
+/// The table of a COPY as the script names it.
+fn table_of(statement: &Statement) -> String {
+    let text = String::from_utf8_lossy(statement.sql());
+    let rest = text.get("COPY ".len()..).unwrap_or_default();
+    let end = [" (", " FROM "].iter().filter_map(|stop| rest.find(stop)).min();
+    end.and_then(|end| rest.get(..end)).unwrap_or(rest).trim().to_owned()
 }
 
 fn playing(statement: &Statement) -> String {

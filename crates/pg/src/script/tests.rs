@@ -413,3 +413,27 @@ fn coalesced(mut pieces: Vec<Piece>) -> Vec<Piece> {
     }
     pieces
 }
+
+#[tokio::test]
+async fn statements_about_roles_are_told_from_privileges_on_things() {
+    for (sql, of_roles) in [
+        ("CREATE ROLE app;", true),
+        ("ALTER ROLE \"on\" WITH LOGIN;", true),
+        ("ALTER ROLE app SET search_path TO 'a';", true),
+        ("COMMENT ON ROLE app IS 'x';", true),
+        ("GRANT \"a b\" TO app WITH ADMIN OPTION GRANTED BY postgres;", true),
+        ("REVOKE a FROM b;", true),
+        ("DO LANGUAGE plpgsql 'BEGIN EXECUTE ''CREATE ROLE x''; END';", true),
+        ("DO 'BEGIN END';", false),
+        ("GRANT SELECT ON TABLE public.item TO reader;", false),
+        ("GRANT SELECT(a,b,c,d,e,f,g,h) ON TABLE public.item TO reader;", false),
+        ("REVOKE ALL ON SCHEMA public FROM PUBLIC;", false),
+        ("ALTER DEFAULT PRIVILEGES FOR ROLE app GRANT SELECT ON TABLES TO reader;", false),
+        ("CREATE TABLE role (a int);", false),
+    ] {
+        let Some(Item::Statement(one)) = Scanner::new(sql.as_bytes()).next().await.expect("it can be read") else {
+            panic!("{sql}")
+        };
+        assert_eq!(one.is_of_roles(), of_roles, "{sql}: {}", one.head());
+    }
+}
