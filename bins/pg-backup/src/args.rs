@@ -5,7 +5,7 @@ use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::connection::Connection;
-use crate::{backup, dump, prove, restore, serve};
+use crate::{backup, dump, dumps, prove, restore, serve};
 
 /// Backs a PostgreSQL cluster up, restores it, and proves that the restore is equal.
 ///
@@ -38,6 +38,9 @@ enum Command {
     Serve(serve::Serve),
     /// Have a running service take backups now
     Ask(serve::Ask),
+    /// Look at the dumps that serve or the backup container has written, and use them
+    #[command(subcommand)]
+    Dumps(dumps::Dumps),
     /// Look at the configuration that serve goes by
     #[command(subcommand)]
     Config(serve::Config),
@@ -64,6 +67,7 @@ impl Program for PgBackup {
             Command::Extract(extract) => extract.run(&face).await,
             Command::Serve(serve) => Box::pin(serve.run(&face)).await,
             Command::Ask(ask) => ask.run(&face).await,
+            Command::Dumps(dumps) => Box::pin(dumps.run(&face)).await,
             Command::Config(config) => config.run(&face),
             Command::Resume => face.nothing_paused(&job),
             Command::Manage(manage) => manage.run::<Self>(&face, &job).await,

@@ -2,6 +2,8 @@
 
 use backup_core::{Context, Event, Result};
 use backup_pg::Config;
+use backup_pg::config::Params;
+use backup_service::container::Spec;
 use clap::Args;
 
 /// Which server, and as whom.
@@ -26,7 +28,27 @@ pub(crate) fn config(cx: &Context, conninfo: &str) -> Result<Config> {
         // What the environment says counts last, after the string and the service.
         value.or_else(|| (name == "PGDATABASE").then(|| "postgres".to_owned()))
     };
-    let config = Config::resolve(conninfo, variable)?;
+    told(cx, Config::resolve(conninfo, variable)?)
+}
+
+/// How to reach a database that the container's configuration names, as `user`; TLS and the like as libpq has them.
+pub(crate) fn container(cx: &Context, spec: &Spec, user: Option<&str>, password: Option<&str>) -> Result<Config> {
+    let mut params = Params::default();
+    params.set("host", spec.host.trim_matches(['[', ']']))?;
+    if let Some(port) = spec.port {
+        params.set("port", &port.to_string())?;
+    }
+    params.set("dbname", &spec.database)?;
+    if let Some(user) = user {
+        params.set("user", user)?;
+    }
+    if let Some(password) = password {
+        params.set("password", password)?;
+    }
+    told(cx, params.resolve(|name| std::env::var(name).ok())?)
+}
+
+fn told(cx: &Context, config: Config) -> Result<Config> {
     for warning in &config.warnings {
         cx.tell(Event::Warning { what: warning });
     }

@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod connection;
 mod dump;
+mod dumps;
 mod prove;
 mod restore;
 mod serve;

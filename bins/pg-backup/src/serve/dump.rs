@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backup_core::{Context, Doing, Event, Facts, Key, Result, body};
-use backup_pg::config::Params;
+use backup_core::{Context, Doing, Facts, Key, Result, body};
 use backup_pg::script::{Inspected, inspect};
 use backup_pg::{Config, dump, single};
 use backup_service::container::Wanted;
@@ -13,6 +12,8 @@ use backup_service::tree::{Mark, Tree};
 use backup_service::{Outcome, Why, Work};
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
+
+use crate::connection::container;
 
 /// How many connections read rows of one database at the same time.
 const JOBS: usize = 2;
@@ -28,23 +29,8 @@ pub(super) struct Dump {
 
 impl Dump {
     pub(super) fn new(wanted: &Wanted, tree: &Arc<Tree>, roles: bool, cx: &Context) -> Result<Self> {
-        let mut params = Params::default();
-        params.set("host", wanted.spec.host.trim_matches(['[', ']']))?;
-        if let Some(port) = wanted.spec.port {
-            params.set("port", &port.to_string())?;
-        }
-        params.set("dbname", &wanted.spec.database)?;
-        if let Some(user) = &wanted.user {
-            params.set("user", user)?;
-        }
-        if let Some(password) = &wanted.password {
-            params.set("password", password.expose())?;
-        }
-        // TLS and the like as libpq has them.
-        let config = params.resolve(|name| std::env::var(name).ok())?;
-        for warning in &config.warnings {
-            cx.tell(Event::Warning { what: warning });
-        }
+        let password = wanted.password.as_ref().map(|password| password.expose());
+        let config = container(cx, &wanted.spec, wanted.user.as_deref(), password)?;
         Ok(Self { config, tree: Arc::clone(tree), core: wanted.core.clone(), roles })
     }
 

@@ -3,6 +3,8 @@
 
 mod attempts;
 mod bad_input;
+mod dumps;
+mod dumps_restore;
 mod encodings;
 mod forge;
 mod globals;
@@ -22,6 +24,7 @@ mod serve_asked;
 mod serve_receiver;
 mod serve_told;
 mod settings;
+mod shelf;
 mod shop;
 mod standby;
 mod told;

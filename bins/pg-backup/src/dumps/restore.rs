@@ -1,0 +1,176 @@
+//! `pg-backup dumps restore`: a dump takes the place of a database.
+
+use std::path::PathBuf;
+
+use backup_cli::{Face, one_line, size};
+use backup_core::{BackupId, Context, Doing, Result};
+use backup_pg::Config;
+use backup_pg::quote::ident;
+use backup_pg::restore::{Before, Opened, Script, Swapped};
+use backup_service::container::{Spec, Wanted};
+use backup_service::tree::Dump;
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::ask::{Answers, secret};
+use super::verify::verify;
+use super::{Shelf, pick};
+use crate::connection::container;
+
+/// Which dump, into which database, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The dump of which database: host:port/database, host/database or database, as the configuration has it
+    #[arg(value_name = "SPEC")]
+    spec: Option<String>,
+    /// Which: the whole name of a file, its path, an ID, the beginning of one, latest, latest-verified or latest-proven
+    #[arg(short = 'f', long, value_name = "FILTER", default_value = "latest")]
+    filter: String,
+    /// Restore into this database instead of the one that the dump is of
+    #[arg(long, value_name = "HOST:PORT/DATABASE")]
+    into: Option<Spec>,
+    /// Connect as an administrator, where the user of the backups may not create databases
+    #[arg(short = 'a', long)]
+    admin: bool,
+    /// The administrator's name, postgres unless one is given; implies --admin
+    #[arg(long, value_name = "NAME")]
+    admin_user: Option<String>,
+    /// The administrator's password is the first line of this file, else it is asked for on a terminal; implies --admin
+    #[arg(long, value_name = "FILE")]
+    admin_password_file: Option<PathBuf>,
+    /// Drop the old database once the new one is in its place, instead of keeping it under another name
+    #[arg(long)]
+    drop_old: bool,
+    /// Drop the old database FIRST, where there is no space for both: what fails after that leaves nothing in its place
+    #[arg(long, conflicts_with = "drop_old")]
+    in_place: bool,
+    /// Do not ask: without a terminal nothing is restored otherwise
+    #[arg(long)]
+    yes: bool,
+    /// Do not ask the second question either, that of --in-place
+    #[arg(long, requires = "in_place")]
+    yes_in_place: bool,
+}
+
+impl Restore {
+    pub(super) async fn run(self, face: &Face, shelf: &Shelf) -> Result<()> {
+        let answers = Answers::new(self.yes, "--yes");
+        let second = Answers::new(self.yes_in_place, "--yes-in-place");
+        answers.possible("put a dump in the place of a database")?;
+        if self.in_place {
+            second.possible("drop a database before the new one is there")?;
+        }
+        let (cx, wanted) = (&face.cx, shelf.one(self.spec.as_deref())?);
+        let dumps = cx.unless_cancelled(shelf.dumps(wanted)).await?;
+        let dump = pick::pick(&shelf.tree, wanted, &dumps, Some(&self.filter))?;
+        // Opened now: no cull takes the file away between the check and the restore.
+        let (roles, sql) = (shelf.tree.get(&dump.key).await?, shelf.tree.get(&dump.key).await?);
+        let expected = verify(cx, &shelf.tree, dump).await?;
+        let into = self.into.as_ref().unwrap_or(&wanted.spec);
+        let user = shelf.settings.databases.iter().find(|other| other.spec.host == into.host).unwrap_or(wanted);
+        let config = self.config(cx, user, into).await?;
+        let owner = user.user.clone().unwrap_or_else(|| config.user.clone());
+        let (in_place, drop_old) = (self.in_place, self.drop_old);
+        let (name, id, now) = (into.database.clone(), dump.id, BackupId::at(Timestamp::now()));
+        let script = Script { config, name, id, now, owner, expected, in_place, drop_old };
+        let before = cx.unless_cancelled(Box::pin(script.look())).await?;
+        let steps = steps(&script, &before, dump);
+        face.report.result(&one_by_one(&steps), &json!({"steps": steps}))?;
+        answers.ask(cx, &format!("Put {} in the place of {into}?", dump.key)).await?;
+        if in_place && before.there {
+            let size = size(before.bytes);
+            second.ask(cx, &format!("Drop {into} ({size}) NOW, before the new one is there? It cannot be undone.")).await?;
+        }
+        let opened = Opened { roles: (expected.roles > 0).then_some(roles), sql };
+        let swapped = Box::pin(script.run(cx, before, opened)).await;
+        let swapped = swapped.doing(|| format!("restore {} into {into}", dump.key))?;
+        show(face, dump, into, &swapped)
+    }
+
+    /// How the server is reached: as the user of the backups, or as the administrator.
+    async fn config(&self, cx: &Context, user: &Wanted, into: &Spec) -> Result<Config> {
+        // Of the databases of the server the one from which others are made and renamed.
+        let spec = Spec { database: "postgres".into(), ..into.clone() };
+        if !self.admin && self.admin_user.is_none() && self.admin_password_file.is_none() {
+            let password = user.password.as_ref().map(|password| password.expose());
+            return container(cx, &spec, user.user.as_deref(), password);
+        }
+        let admin = self.admin_user.as_deref().unwrap_or("postgres");
+        let password = match &self.admin_password_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).doing(|| format!("read the password in {}", path.display()))?;
+                text.lines().next().map(str::to_owned)
+            }
+            None => secret(cx, &format!("Password of {admin} at {} (none: just Enter): ", into.host)).await?,
+        };
+        container(cx, &spec, Some(admin), password.as_deref())
+    }
+}
+
+/// What will be done, in order.
+fn steps(script: &Script, before: &Before, dump: &Dump) -> Vec<String> {
+    let (name, work, expected) = (ident(&script.name), ident(before.work()), script.expected);
+    let mut steps = vec![format!(
+        "{} was read to its end: {} tables, {} rows, {} of SQL, {} statements about roles",
+        dump.key,
+        expected.tables,
+        expected.rows,
+        size(expected.bytes),
+        expected.roles
+    )];
+    let beside = match before.there {
+        true => format!("beside {name}, which takes {} and has {} sessions", size(before.bytes), before.sessions),
+        false => format!("as there is no {name}, or an empty one"),
+    };
+    let whom = script.config.describe();
+    steps.push(format!("make the database {work} as {whom}, {beside}, and the roles that are missing"));
+    if script.in_place && before.there {
+        steps.push(format!("end the sessions in {name} and DROP it: from here on there is no way back"));
+    }
+    steps.push(format!("play the dump into {work} and compare tables and rows with the dump"));
+    if before.there {
+        steps.push(format!(
+            "give {work} owner, privileges and settings of {name}, and the privileges in it that the dump lacks"
+        ));
+    }
+    match before.keeps() {
+        Some(kept) if script.drop_old => {
+            steps.push(format!(
+                "end the sessions in {name}, give its name to {work}, and drop the old one, by then {}",
+                ident(kept)
+            ));
+        }
+        Some(kept) => {
+            steps.push(format!("end the sessions in {name}, give its name to {work}, and keep the old one as {}", ident(kept)))
+        }
+        None => steps.push(format!("give {work} the name {name}")),
+    }
+    let kept = before.kept.iter();
+    steps.extend(
+        kept.map(|kept| format!("kept by an earlier restore, and stays: to remove it, DROP DATABASE {0}", ident(kept))),
+    );
+    steps
+}
+
+fn one_by_one(steps: &[String]) -> String {
+    let lines: Vec<String> = steps.iter().zip(1..).map(|(step, n)| one_line(&format!("{n}. {step}"))).collect();
+    lines.join("\n")
+}
+
+/// What was done.
+fn show(face: &Face, dump: &Dump, into: &Spec, swapped: &Swapped) -> Result<()> {
+    let Swapped { tables, rows, top, kept, granted, switched } = swapped;
+    let switched = switched.as_millis();
+    let mut lines =
+        vec![format!("restored {into} from {}: {tables} tables, {rows} rows, swapped in within {switched} ms", dump.key)];
+    lines.extend(top.iter().map(|(table, rows)| format!("{rows:>12} rows in {table}")));
+    lines.extend(granted.iter().map(|grant| format!("as before: {grant}")));
+    lines.extend(kept.iter().map(|kept| format!("the old one is {0}: to remove it, DROP DATABASE {0}", ident(kept))));
+    let lines: Vec<String> = lines.iter().map(|line| one_line(line)).collect();
+    let value = json!({
+        "database": into.to_string(), "id": dump.id, "file": dump.key, "tables": tables, "rows": rows, "top": top,
+        "granted": granted, "kept": kept, "switched_ms": u64::try_from(switched).unwrap_or(u64::MAX),
+    });
+    Ok(face.report.result(&lines.join("\n"), &value)?)
+}
