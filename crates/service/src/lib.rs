@@ -9,6 +9,7 @@
 //! It knows no database and prints nothing.
 
 mod clock;
+pub mod config;
 pub mod container;
 mod desk;
 mod drive;
