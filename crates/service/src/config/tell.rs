@@ -43,8 +43,7 @@ const TELL: &[&str] = &["friendly_name", "name", "pagerduty", "webhook"];
 const WEBHOOK: &[&str] = &["form", "tells", "url"];
 const PAGERDUTY: &[&str] = &["key", "url"];
 const FORMS: &[(&str, Form)] = &[("form", Form::UrlEncoded), ("json", Form::Json)];
-const TELLS: &[(&str, Wants)] =
-    &[("troubles", Wants::Troubles), ("successes", Wants::Successes), ("all", Wants::All)];
+const TELLS: &[(&str, Wants)] = &[("troubles", Wants::Troubles), ("successes", Wants::Successes), ("all", Wants::All)];
 
 impl Tell {
     pub(super) fn read(all: &Table<'_>) -> Result<Self> {
