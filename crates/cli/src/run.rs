@@ -34,7 +34,7 @@ pub trait Program: Parser {
 }
 
 /// What a program works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Face {
     /// Whom to tell and when to stop.
     pub cx: Context,
@@ -93,6 +93,16 @@ impl Face {
                 .with_hint("resume them with the program that stopped them"));
         }
         Ok(self.report.result("nothing is paused", &serde_json::json!({"paused": []}))?)
+    }
+
+    /// The folder of this machine that `to` names; `None` for a sink that is elsewhere.
+    pub fn folder(&self, to: &str) -> Result<Option<std::path::PathBuf>> {
+        Ok((self.sinks)().open(to)?.folder)
+    }
+
+    /// Where locks and journals lie.
+    pub fn state(&self) -> Result<std::path::PathBuf> {
+        self.common.state()
     }
 
     /// The sink that `--to` names.

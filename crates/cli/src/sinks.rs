@@ -20,6 +20,8 @@ pub struct Opened {
     pub sink: Arc<dyn Sink>,
     /// The same for the same directory however it is written; of other sinks the URL as it is.
     pub identity: OsString,
+    /// The folder of this machine that it is, if it is one.
+    pub folder: Option<PathBuf>,
 }
 
 impl Sinks {
@@ -50,7 +52,7 @@ impl Sinks {
             }
             Some((scheme, rest)) => {
                 let open = self.0.iter().find(|(known, _)| *known == scheme).map(|(_, open)| open);
-                Ok(Opened { sink: open.ok_or_else(|| self.unknown(scheme))?(rest)?, identity: text.into() })
+                Ok(Opened { sink: open.ok_or_else(|| self.unknown(scheme))?(rest)?, identity: text.into(), folder: None })
             }
         }
     }
@@ -64,8 +66,8 @@ impl Sinks {
 
 fn directory(path: &Path) -> Opened {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let identity: PathBuf = absolute.components().collect();
-    Opened { sink: Arc::new(Directory::new(path)), identity: identity.into() }
+    let folder: PathBuf = absolute.components().collect();
+    Opened { sink: Arc::new(Directory::new(path)), identity: folder.clone().into(), folder: Some(folder) }
 }
 
 #[cfg(test)]
