@@ -225,6 +225,31 @@ fn what_cannot_be_meant_is_told_with_its_line_and_without_secrets() {
 }
 
 #[test]
+fn every_key_stands_in_the_sample() {
+    let mut keys = 0;
+    for (more, last) in [
+        ("frobnicate = 1", ""),
+        ("keep = { frobnicate = 1 }", ""),
+        ("[job.prove]\n", "frobnicate = 1"),
+        ("[service]\n", "frobnicate = 1"),
+        ("[tell]\n", "frobnicate = 1"),
+        ("[[tell.webhook]]\n", "frobnicate = 1"),
+        ("[tell.pagerduty]\n", "frobnicate = 1"),
+        ("[frobnicate]", ""),
+    ] {
+        let error = read(&job(&format!("{more}{last}"))).expect_err(more);
+        let hint = error.hint().unwrap_or_default();
+        for key in hint.strip_prefix("there are ").expect(hint).split(", ") {
+            let is_there =
+                [format!("{key} = "), format!("[{key}]"), format!(".{key}]")].iter().any(|text| SAMPLE.contains(text));
+            assert!(is_there, "{more}: the sample has no {key}");
+            keys += 1;
+        }
+    }
+    assert!(keys > 50, "{keys} are not all");
+}
+
+#[test]
 fn identities_are_asked_for_where_a_proof_needs_them() {
     let sealed = format!("recipients = [\"{RECIPIENT}\"]\n[job.prove]\nevery = \"1d\"\n");
     let error = read(&job(&sealed)).expect_err("nothing opens them");
