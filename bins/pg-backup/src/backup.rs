@@ -1,8 +1,8 @@
 //! `pg-backup backup`.
 
 use backup_cli::{Face, SealArgs};
-use backup_core::{Name, Options, Result, Source, Unseal, backup, verify};
-use backup_pg::{Cluster, ClusterOptions, ExternalCluster, needs_external};
+use backup_core::{Context, Name, Options, Result, Source, Unseal, backup, verify};
+use backup_pg::{Cluster, ClusterOptions, Config, ExternalCluster, needs_external};
 use clap::{Args, ValueEnum};
 
 use crate::connection::Connection;
@@ -50,17 +50,15 @@ impl Backup {
         let cx = &face.cx;
         let repo = face.repository(self.seal.seal()?, Unseal::default())?;
         let held = face.hold(job)?;
-        let config = connection.config(cx)?;
-        let Self { databases: only, exclude, no_role_passwords, .. } = self;
-        let sources = Box::pin(async {
-            if self.source == Reader::PgDumpall || needs_external(cx, &config).await? {
-                let external = ExternalCluster { config, programs: None, only, exclude, no_role_passwords };
-                return Ok(vec![Box::new(external) as Box<dyn Source>]);
-            }
-            let database = backup_pg::Options { jobs: self.jobs, ..backup_pg::Options::default() };
-            let options = ClusterOptions { database, only, exclude, no_role_passwords };
-            Cluster { config, options }.sources(cx).await
-        });
+        let wanted = Reading {
+            config: connection.config(cx)?,
+            only: self.databases,
+            exclude: self.exclude,
+            role_passwords: !self.no_role_passwords,
+            jobs: self.jobs,
+            external: self.source == Reader::PgDumpall,
+        };
+        let sources = Box::pin(wanted.sources(cx));
         let manifest = backup(cx, &repo, job, sources, Options { new_source: self.new_source }).await?;
         let _reading = if self.verify { face.reading(job)? } else { None };
         drop(held);
@@ -68,5 +66,32 @@ impl Backup {
             verify(cx, &repo, job, manifest.id, false).await?;
         }
         Ok(face.report.taken(&manifest)?)
+    }
+}
+
+/// What of which server is read, and by whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    pub(crate) config: Config,
+    pub(crate) only: Vec<String>,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) role_passwords: bool,
+    pub(crate) jobs: usize,
+    /// Whether pg_dumpall reads it although pg-backup itself could.
+    pub(crate) external: bool,
+}
+
+impl Reading {
+    /// The sources of a backup of it.
+    pub(crate) async fn sources(self, cx: &Context) -> Result<Vec<Box<dyn Source>>> {
+        let Self { config, only, exclude, role_passwords, jobs, external } = self;
+        let no_role_passwords = !role_passwords;
+        if external || needs_external(cx, &config).await? {
+            let external = ExternalCluster { config, programs: None, only, exclude, no_role_passwords };
+            return Ok(vec![Box::new(external) as Box<dyn Source>]);
+        }
+        let database = backup_pg::Options { jobs, ..backup_pg::Options::default() };
+        let options = ClusterOptions { database, only, exclude, no_role_passwords };
+        Cluster { config, options }.sources(cx).await
     }
 }

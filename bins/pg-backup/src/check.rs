@@ -17,6 +17,11 @@ pub(crate) struct Check {
 }
 
 impl Check {
+    /// As if the options said so.
+    pub(crate) fn new(queries: Vec<String>, database: Option<String>) -> Self {
+        Self { queries, database }
+    }
+
     /// Runs the queries on the server at `config`, where `restored` are the databases.
     pub(crate) async fn run(&self, cx: &Context, config: &Config, restored: &[String]) -> Result<Vec<Table>> {
         if self.queries.is_empty() {

@@ -23,12 +23,17 @@ impl Connection {
 
 /// The parameters that `conninfo` and the environment give.
 pub(crate) fn config(cx: &Context, conninfo: &str) -> Result<Config> {
+    resolve(cx, Params::parse(conninfo)?)
+}
+
+/// The parameters that `params` and the environment give.
+pub(crate) fn resolve(cx: &Context, params: Params) -> Result<Config> {
     let variable = |name: &str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         // What the environment says counts last, after the string and the service.
         value.or_else(|| (name == "PGDATABASE").then(|| "postgres".to_owned()))
     };
-    told(cx, Config::resolve(conninfo, variable)?)
+    told(cx, params.resolve(variable)?)
 }
 
 /// How to reach a database that the container's configuration names, as `user`; TLS and the like as libpq has them.

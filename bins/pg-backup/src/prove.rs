@@ -5,7 +5,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use backup_cli::Face;
-use backup_core::{Checked, Context, Error, Event, Kind, Name, Origin, Restored, Result, Seal, Stored, Target, prove};
+use backup_core::{
+    BackupId, Checked, Context, Error, Event, Kind, Name, Origin, Repository, Restored, Result, Seal, Stored, Target, prove,
+};
 use backup_pg::restore::{Restore, RestoreOptions};
 use backup_pg::{Scratch, ServerShape, Table, Version};
 use clap::Args;
@@ -37,14 +39,11 @@ impl Prove {
         let repo = face.repository(Seal::default(), self.what.unseal.unseal()?)?;
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &self.what.wanted.which).await?;
-        let proving = Proving { prove: self, place: OnceLock::new(), shown: Mutex::default() };
-        let checked = prove(cx, &repo, job, id, &proving).await;
-        let Proving { place, shown, .. } = proving;
-        let shown = Check::show(face, &shown.into_inner().unwrap_or_else(PoisonError::into_inner).1);
-        let stopped = match place.into_inner().and_then(|place| place.scratch) {
-            Some(scratch) => scratch.stop().await,
-            None => Ok(()),
-        };
+        let Self { what, scratch, pg_bin, scratch_dir } = self;
+        let options = what.options();
+        let how = How { scratch, pg_bin, scratch_dir, options, check: what.check };
+        let Proven { checked, shown, stopped } = how.prove(cx, &repo, job, id).await;
+        let shown = Check::show(face, &shown);
         match checked {
             Ok(checked) => {
                 face.report.equal(id, &checked)?;
@@ -58,6 +57,42 @@ impl Prove {
                 Err(error)
             }
         }
+    }
+}
+
+/// Where a backup is proven, and what is asked of what was restored.
+#[derive(Debug, Clone)]
+pub(crate) struct How {
+    /// An empty server, in place of one that is started.
+    pub(crate) scratch: Option<String>,
+    pub(crate) pg_bin: Option<PathBuf>,
+    pub(crate) scratch_dir: Option<PathBuf>,
+    pub(crate) options: RestoreOptions,
+    pub(crate) check: Check,
+}
+
+/// What came of a proof.
+#[derive(Debug)]
+pub(crate) struct Proven {
+    pub(crate) checked: Result<Checked>,
+    /// What the user's queries showed.
+    pub(crate) shown: Vec<Table>,
+    /// Whether the server that was started is gone.
+    pub(crate) stopped: Result<()>,
+}
+
+impl How {
+    /// Proves `id` of `job`.
+    pub(crate) async fn prove(self, cx: &Context, repo: &dyn Repository, job: &Name, id: BackupId) -> Proven {
+        let proving = Proving { how: self, place: OnceLock::new(), shown: Mutex::default() };
+        let checked = prove(cx, repo, job, id, &proving).await;
+        let Proving { place, shown, .. } = proving;
+        let shown = shown.into_inner().unwrap_or_else(PoisonError::into_inner).1;
+        let stopped = match place.into_inner().and_then(|place| place.scratch) {
+            Some(scratch) => scratch.stop().await,
+            None => Ok(()),
+        };
+        Proven { checked, shown, stopped }
     }
 
     /// Where the state of `origin` is proven: the server that was named, or one that is started now.
@@ -76,7 +111,7 @@ impl Prove {
                 (Some(scratch), config)
             }
         };
-        let options = RestoreOptions { tablespaces_in_place: scratch.is_some(), pristine: true, ..self.what.options() };
+        let options = RestoreOptions { tablespaces_in_place: scratch.is_some(), pristine: true, ..self.options.clone() };
         Ok(Place { restore: Restore { config, options }, scratch })
     }
 }
@@ -105,7 +140,7 @@ fn shape(origin: &Origin) -> Result<ServerShape> {
 /// Finds a place, restores, compares, and then runs the user's queries: one that fails keeps the backup from being proven.
 #[derive(Debug)]
 struct Proving {
-    prove: Prove,
+    how: How,
     place: OnceLock<Place>,
     shown: Mutex<(Vec<String>, Vec<Table>)>,
 }
@@ -113,7 +148,7 @@ struct Proving {
 #[async_trait]
 impl Target for Proving {
     async fn restore(&self, cx: &Context, backup: &dyn Stored) -> Result<Restored> {
-        let place = self.prove.place(cx, &backup.manifest().origin).await?;
+        let place = self.how.place(cx, &backup.manifest().origin).await?;
         let restored = self.place.get_or_init(|| place).restore.restore(cx, backup).await?;
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).0.clone_from(&restored.what);
         Ok(restored)
@@ -124,7 +159,7 @@ impl Target for Proving {
         let restore = restore.ok_or_else(|| Error::new(Kind::Unproven, "nothing was restored"))?;
         let checked = restore.compare(cx, backup).await?;
         let restored = self.shown.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
-        match self.prove.what.check.run(cx, &restore.config, &restored).await {
+        match self.how.check.run(cx, &restore.config, &restored).await {
             Ok(tables) => self.shown.lock().unwrap_or_else(PoisonError::into_inner).1 = tables,
             // What differs differs, whatever the queries would have shown.
             Err(error) if !checked.differences.is_empty() => cx.tell(Event::Warning { what: &error.chain() }),

@@ -1,5 +1,6 @@
 //! `pg-backup ask`: a running service is asked for runs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use backup_cli::{Face, one_line};
@@ -8,7 +9,7 @@ use backup_service::{Status, Wish};
 use clap::Args;
 use serde_json::json;
 
-use super::{container, settings, state};
+use super::asked;
 
 /// How long a service may take to answer: it looks each second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,13 +23,15 @@ pub(crate) struct Ask {
     /// Wait until the runs have ended, and fail if one of them did
     #[arg(long)]
     wait: bool,
+    /// The TOML file that the service goes by, if it goes by one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl Ask {
     pub(crate) async fn run(self, face: &Face) -> Result<()> {
-        let settings = settings()?;
-        let state = state(face, &settings);
-        let jobs = if self.jobs.is_empty() { container::backups(&settings)? } else { self.jobs };
+        let (backups, state) = asked::backups(face, self.config.as_deref())?;
+        let jobs = if self.jobs.is_empty() { backups } else { self.jobs };
         let wishes = jobs.iter().map(|job| Wish::put(&state, job)).collect::<Result<Vec<_>>>()?;
         for (job, wish) in jobs.iter().zip(&wishes) {
             face.cx.unless_cancelled(wish.seen(PATIENCE)).await?;

@@ -13,6 +13,7 @@ use backup_service::{Outcome, Why, Work};
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 
+use super::volume;
 use crate::connection::container;
 
 /// How many connections read rows of one database at the same time.
@@ -31,7 +32,17 @@ impl Dump {
     pub(super) fn new(wanted: &Wanted, tree: &Arc<Tree>, roles: bool, cx: &Context) -> Result<Self> {
         let password = wanted.password.as_ref().map(|password| password.expose());
         let config = container(cx, &wanted.spec, wanted.user.as_deref(), password)?;
-        Ok(Self { config, tree: Arc::clone(tree), core: wanted.core.clone(), roles })
+        Ok(Self::of(config, &wanted.core, tree, roles))
+    }
+
+    /// Of the database that `config` names, under names that begin with `core`.
+    pub(super) fn of(config: Config, core: &str, tree: &Arc<Tree>, roles: bool) -> Self {
+        Self { config, tree: Arc::clone(tree), core: core.to_owned(), roles }
+    }
+
+    /// Which server and database.
+    pub(super) fn server(&self) -> &Config {
+        &self.config
     }
 
     /// Takes a dump, unless the day has none: read back and found whole before anything else goes; one that is not is removed.
@@ -40,6 +51,7 @@ impl Dump {
         if !self.tree.is_due(now) {
             return Ok(Outcome::Idle("the tier of this day keeps no dumps".into()));
         }
+        volume::warn(cx, &self.config, self.tree.root()).await;
         let (config, roles, context) = (self.config.clone(), self.roles, cx.clone());
         let sql = body::piped(move |mut out| async move {
             let sources = single(&config, roles, JOBS).await?;

@@ -8,6 +8,8 @@ use backup_service::http::{Server, Token};
 use backup_service::{Desk, Metrics};
 use clap::Args;
 
+use super::asked::Doors;
+
 /// Where machines ask.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MachineArgs {
@@ -22,6 +24,14 @@ pub(crate) struct MachineArgs {
     textfile: Option<PathBuf>,
 }
 
+impl MachineArgs {
+    /// What they say.
+    pub(super) fn doors(&self) -> Result<Doors> {
+        let token = self.token_file.as_deref().map(token).transpose()?;
+        Ok(Doors { listen: self.listen, token, textfile: self.textfile.clone() })
+    }
+}
+
 /// What is open for machines.
 pub(super) struct Machines {
     server: Option<Server>,
@@ -31,23 +41,23 @@ pub(super) struct Machines {
 
 impl Machines {
     /// Listens, and writes the first metrics. `places` is where each job stores.
-    pub(super) async fn open(args: MachineArgs, desk: Desk, places: Vec<(Name, PathBuf)>) -> Result<Self> {
+    pub(super) async fn open(doors: Doors, desk: Desk, places: Vec<(Name, PathBuf)>) -> Result<Self> {
         let metrics = Metrics::new(desk.clone());
         let metrics = places.into_iter().fold(metrics, |metrics, (job, place)| metrics.with_place(job, place));
-        if let Some(file) = &args.textfile {
+        if let Some(file) = &doors.textfile {
             metrics.store(file)?;
         }
-        let server = match args.listen {
+        let server = match doors.listen {
             None => None,
             Some(address) => {
                 let server = Server::bind(address, desk, metrics.clone()).await?;
-                Some(match &args.token_file {
-                    Some(file) => server.with_token(token(file)?),
+                Some(match doors.token {
+                    Some(token) => server.with_token(token),
                     None => server,
                 })
             }
         };
-        Ok(Self { server, textfile: args.textfile, metrics })
+        Ok(Self { server, textfile: doors.textfile, metrics })
     }
 
     /// Where it listens.

@@ -1,15 +1,20 @@
-//! `pg-backup serve`: backups on a schedule, configured as the backup container is.
+//! `pg-backup serve`: backups on a schedule, configured as the backup container is, or by a TOML file of ours.
 
 mod ask;
+mod asked;
 mod configured;
 mod container;
 mod dump;
 mod log;
 mod machines;
 mod once;
+mod own;
+mod own_backup;
+mod own_proof;
 mod place;
 mod task;
 mod telling;
+mod volume;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,26 +22,41 @@ use std::time::Duration;
 
 use backup_cli::Face;
 use backup_core::{Context, Doing, Name, Result};
-use backup_service::container::Settings;
 use backup_service::{Job, Listener, Notice, Schedule, Service, What, Work};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use ask::Ask;
+use asked::Asked;
 pub(crate) use configured::{Config, settings};
 use log::{Log, Warnings};
 use machines::{MachineArgs, Machines};
 use telling::TellArgs;
 
-/// Where the state of the service lies within the tree, unless `--state` says otherwise: it must outlive the container.
-const STATE: &str = ".state";
+/// What the TOML file says itself, for each job or for all.
+const IN_FILE: [&str; 11] = [
+    "at_once",
+    "ephemeral",
+    "jitter",
+    "late",
+    "listen",
+    "ping_url",
+    "retries",
+    "textfile",
+    "token_file",
+    "webhook_form",
+    "webhook_tells",
+];
 
 /// How long notices that are under way may take once all is done. Whoever stops a service waits for this.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// How the service runs. What it does is in the environment and in `backup.conf`.
+/// How the service runs. What it does is in the environment and in `backup.conf`, or all of it in a TOML file.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
+    /// Go by this TOML file, in place of the container's environment and its backup.conf
+    #[arg(long, value_name = "FILE", conflicts_with_all = IN_FILE)]
+    config: Option<PathBuf>,
     /// Take one backup of each database now, and end
     #[arg(long, env = "BACKUP_ONCE")]
     once: bool,
@@ -61,37 +81,31 @@ pub(crate) struct Serve {
     machines: MachineArgs,
 }
 
-/// Where the service keeps how its jobs stand.
-fn state(face: &Face, settings: &Settings) -> PathBuf {
-    face.common.state.clone().unwrap_or_else(|| settings.root.join(STATE))
-}
-
 impl Serve {
     pub(crate) async fn run(self, face: &Face) -> Result<()> {
-        let settings = settings()?;
-        configured::not_yet(&settings)?;
         let cx = Context { monitor: Arc::new(Warnings { report: face.report }), ..face.cx.clone() };
-        let mut tasks = container::tasks(&settings, &self, &cx)?;
-        tasks.iter().try_for_each(|task| place::check(&task.place, self.ephemeral))?;
+        let asked = match &self.config {
+            Some(file) => own::asked(file, face, &cx)?,
+            None => container::asked(&self, face, &cx)?,
+        };
+        let Asked { mut tasks, channels, doors, state, at_once, ephemeral, line: (line, count) } = asked;
+        tasks.iter().filter_map(|task| task.place.as_deref()).try_for_each(|place| place::check(place, ephemeral))?;
         tasks.retain(|task| !self.once || !task.job.work.is_proof());
-        let names: Vec<Name> = tasks.iter().map(|task| task.job.name.clone()).collect();
-        let state = state(face, &settings);
         if self.once {
-            let telling = self.tell.telling(&settings, &names)?;
+            let telling = telling::telling(channels);
             let ended = once::once(face, &cx, &tasks, telling.as_deref()).await;
             if let Some(telling) = telling {
                 telling.finish(LAST_WORDS).await;
             }
             return ended;
         }
-        let places = tasks.iter().map(|task| (task.job.name.clone(), task.place.clone())).collect();
+        let places = tasks.iter().filter_map(|task| Some((task.job.name.clone(), task.place.clone()?))).collect();
+        let volumes: Vec<_> = tasks.iter().filter_map(|task| task.server.clone().zip(task.place.clone())).collect();
         let jobs = tasks.into_iter().map(|task| task.job).collect();
-        let mut service = Service::new(jobs, &state, self.at_once)?.with_listener(Arc::new(Log { report: face.report }));
-        let machines = Machines::open(self.machines, service.desk(), places).await?;
-        let telling = self.tell.telling(&settings, &names)?;
-        let line =
-            format!("serving {} databases, {}, into {}", settings.databases.len(), settings.backups, settings.root.display());
-        face.report.result(&line, &serde_json::json!({"serving": settings.databases.len()}))?;
+        let mut service = Service::new(jobs, &state, at_once)?.with_listener(Arc::new(Log { report: face.report }));
+        let machines = Machines::open(doors, service.desk(), places).await?;
+        let telling = telling::telling(channels);
+        face.report.result(&line, &serde_json::json!({"serving": count}))?;
         if let Some(address) = machines.address() {
             face.report.result(&format!("listening at http://{address}"), &serde_json::json!({"listening": address}))?;
         }
@@ -99,6 +113,10 @@ impl Serve {
             let job = "pg-backup".parse()?;
             telling.on(&Notice { job, at: Timestamp::now(), what: What::Started { line } });
             service = service.with_listener(telling.clone());
+        }
+        for (server, place) in volumes {
+            let cx = cx.clone();
+            face.cx.tasks.spawn(async move { volume::warn(&cx, &server, &place).await });
         }
         let (served, answered) = tokio::join!(service.run(&cx), machines.run(&cx));
         if let Some(telling) = telling {

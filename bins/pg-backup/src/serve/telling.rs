@@ -62,12 +62,12 @@ impl fmt::Debug for Secret {
 }
 
 impl TellArgs {
-    /// Begins to tell, if anybody is to be told of `jobs`.
-    pub(super) fn telling(&self, settings: &Settings, jobs: &[Name]) -> Result<Option<Arc<Telling>>> {
+    /// Who is told of `jobs`.
+    pub(super) fn channels(&self, settings: &Settings, jobs: &[Name]) -> Result<Vec<Arc<dyn Channel>>> {
         if (&settings.webhook, &settings.pager, &self.ping_url) == (&None, &None, &None) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let client = Arc::new(Client::new([])?.with_proxies_of_environment());
+        let client = client()?;
         let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
         if let Some(url) = &settings.webhook {
             let (name, friendly_name) = settings.environment.clone();
@@ -90,7 +90,7 @@ impl TellArgs {
         for (job, address) in self.pings(jobs)? {
             channels.push(Arc::new(Ping::new(client.clone(), job, address)?.with_message()));
         }
-        Ok(Some(Arc::new(Telling::new(channels, Patience::default()))))
+        Ok(channels)
     }
 
     /// The URL of each job. One for all of them would say that all is well as soon as one of them is.
@@ -103,6 +103,16 @@ impl TellArgs {
         let ping = |job: &Name| Ok((job.clone(), address("--ping-url", &url.replace(JOB, &slug(job)))?));
         jobs.iter().map(ping).collect()
     }
+}
+
+/// Who asks receivers.
+pub(super) fn client() -> Result<Arc<Client>> {
+    Ok(Arc::new(Client::new([])?.with_proxies_of_environment()))
+}
+
+/// Begins to tell `channels`, if there are any.
+pub(super) fn telling(channels: Vec<Arc<dyn Channel>>) -> Option<Arc<Telling>> {
+    (!channels.is_empty()).then(|| Arc::new(Telling::new(channels, Patience::default())))
 }
 
 /// Whether the URLs of the configuration can be understood.

@@ -23,6 +23,8 @@ mod serve;
 mod serve_asked;
 mod serve_receiver;
 mod serve_told;
+mod serve_toml;
+mod serve_volume;
 mod settings;
 mod shelf;
 mod shop;

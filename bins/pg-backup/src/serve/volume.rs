@@ -1,0 +1,24 @@
+//! Whether backups lie on the volume that holds the database itself: whoever loses one loses both.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use backup_core::{Context, Event};
+use backup_pg::{Config, data_directory};
+
+/// How long the server may take to answer. A warning is not worth more.
+const TIME: Duration = Duration::from_secs(5);
+
+/// Warns if the server at `config` keeps its data on the volume of `place`. Where that cannot be told, nothing is said.
+pub(super) async fn warn(cx: &Context, config: &Config, place: &Path) {
+    let asked = cx.unless_cancelled(async { Ok(tokio::time::timeout(TIME, data_directory(config)).await) });
+    let Ok(Ok(Ok(Some(data)))) = asked.await else { return };
+    let volume = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.dev());
+    // What is not there yet will lie where the nearest folder above it does.
+    if volume(&data).is_some_and(|data| place.ancestors().find_map(volume) == Some(data)) {
+        let (data, place) = (data.display(), place.display());
+        let what = format!("{place} is on the volume of the server's own data, {data}: who loses one loses the other");
+        cx.tell(Event::Warning { what: &what });
+    }
+}
