@@ -38,6 +38,9 @@ pub trait Lifecycle: fmt::Debug + Send + Sync {
 
     /// Starts `units` and waits until they run. Follows every pause, also a half-failed one, maybe in another process,
     /// from any state. Idempotent. Starts nothing else. A unit that is not there is an error, never passed over.
+    ///
+    /// A unit that was told to stop and is not down yet does not run: it is waited for and started again. Whoever told it may
+    /// have been killed right after.
     async fn resume(&self, units: &[Unit]) -> Result<()>;
 
     /// What a guard on the spot would run to resume, if there can be one.

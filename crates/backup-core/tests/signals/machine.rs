@@ -1,25 +1,21 @@
 //! A machine in a temporary folder: services that are real processes, and programs that are started and killed on it.
-//!
-//! A service holds a POSIX lock on its file as long as it lives. So the kernel knows who runs, under which process ID and
-//! at most once, even while whoever starts and stops them is killed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use backup_core::journal::Entry;
-use backup_core::{Doing, Error, Journal, Kind, Lifecycle, OnFailure, Result, Unit};
-use rustix::fs::{FlockOperation, fcntl_lock};
-use rustix::process::{Flock, FlockType, Pid, Signal, fcntl_getlk, kill_process};
+use backup_core::{Error, Journal, Kind, Lifecycle, OnFailure, Result, Unit};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::program::Announcer;
+use crate::program::{Announcer, this_program};
+use crate::unit::{has_stopped, holder, lock_file, runs, start_unit, tell_to_stop};
 
 const UNITS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -49,8 +45,9 @@ impl Machine {
         self.pids().into_keys().collect()
     }
 
+    /// The processes of what runs.
     pub(crate) fn pids(&self) -> BTreeMap<String, i32> {
-        let pid = |unit| Some((str::to_owned(unit), holder(self.folder(), unit)?.as_raw_nonzero().get()));
+        let pid = |unit| Some((str::to_owned(unit), runs(self.folder(), unit)?.as_raw_nonzero().get()));
         UNITS.into_iter().filter_map(pid).collect()
     }
 
@@ -88,7 +85,10 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         for unit in UNITS {
-            let _ = stop_unit(self.folder(), unit);
+            while let Some(pid) = holder(self.folder(), unit) {
+                let _ = kill_process(pid, Signal::KILL);
+                std::thread::yield_now();
+            }
         }
     }
 }
@@ -217,7 +217,7 @@ impl Processes {
 #[async_trait]
 impl Lifecycle for Processes {
     async fn running(&self) -> Result<Vec<Unit>> {
-        let units = UNITS.into_iter().filter(|unit| holder(&self.folder, unit).is_some());
+        let units = UNITS.into_iter().filter(|unit| runs(&self.folder, unit).is_some());
         let units = units.map(|unit| Unit(unit.to_owned())).collect();
         self.point("asked").await;
         Ok(units)
@@ -226,22 +226,31 @@ impl Lifecycle for Processes {
     async fn pause(&self, units: &[Unit]) -> Result<()> {
         self.point("pause").await;
         for unit in units.iter().rev() {
-            stop_unit(&self.folder, &unit.0)?;
+            tell_to_stop(&self.folder, &unit.0)?;
+            self.point(&format!("stopping {unit}")).await;
+            has_stopped(&self.folder, &unit.0).await;
             self.point(&format!("stopped {unit}")).await;
         }
         Ok(())
     }
 
     async fn held(&self, units: &[Unit]) -> Result<()> {
-        let runs = units.iter().find(|unit| holder(&self.folder, &unit.0).is_some());
+        let one = units.iter().find(|unit| runs(&self.folder, &unit.0).is_some());
         self.point("held").await;
-        runs.map_or(Ok(()), |unit| Err(Error::failed(format!("{unit} was started meanwhile"))))
+        one.map_or(Ok(()), |unit| Err(Error::failed(format!("{unit} was started meanwhile"))))
     }
 
     async fn resume(&self, units: &[Unit]) -> Result<()> {
         self.point("resume").await;
         for unit in units {
-            start_unit(&self.folder, &unit.0)?;
+            if runs(&self.folder, &unit.0).is_none() {
+                // Whoever stopped it may have been killed before it was down, or before it was told.
+                if holder(&self.folder, &unit.0).is_some() {
+                    tell_to_stop(&self.folder, &unit.0)?;
+                    has_stopped(&self.folder, &unit.0).await;
+                }
+                start_unit(&self.folder, &unit.0)?;
+            }
             self.point(&format!("started {unit}")).await;
         }
         self.point("resumed").await;
@@ -252,62 +261,4 @@ impl Lifecycle for Processes {
 /// The journal of the machine's only job.
 pub(crate) fn open_journal(folder: &Path) -> Result<Journal> {
     Journal::open(&folder.join("state"), &"the job".parse()?)
-}
-
-/// What a service does: it takes its lock, says so, and lives until it is stopped or its machine is gone.
-pub(crate) fn be_a_unit(folder: &Path, unit: &str) {
-    let path = lock_file(folder, unit);
-    let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { return };
-    if fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return;
-    }
-    let _ = writeln!(std::io::stdout(), "\n@ready").and_then(|()| std::io::stdout().flush());
-    while path.exists() {
-        std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
-fn lock_file(folder: &Path, unit: &str) -> PathBuf {
-    folder.join(format!("{unit}.lock"))
-}
-
-/// The process that is `unit`, if it runs.
-fn holder(folder: &Path, unit: &str) -> Option<Pid> {
-    let file = OpenOptions::new().read(true).write(true).open(lock_file(folder, unit)).ok()?;
-    fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)).expect("the kernel knows")?.pid
-}
-
-fn start_unit(folder: &Path, unit: &str) -> Result<()> {
-    if !lock_file(folder, unit).exists() {
-        return Err(Error::failed(format!("there is no unit {unit:?}")));
-    }
-    if holder(folder, unit).is_some() {
-        return Ok(());
-    }
-    let mut child = this_program(folder, "unit").env("PROGRAM_UNIT", unit).stdin(Stdio::null()).spawn().doing(|| "start")?;
-    let mut lines = BufReader::new(child.stdout.take().ok_or_else(|| Error::failed("no output"))?).lines();
-    let is_ready = lines.any(|line| line.is_ok_and(|line| line == "@ready"));
-    if !is_ready {
-        // Another one that was still on its way has the lock, or it is broken.
-        child.wait().doing(|| "wait for a service")?;
-        holder(folder, unit).ok_or_else(|| Error::failed(format!("{unit} did not start")))?;
-    }
-    Ok(())
-}
-
-fn stop_unit(folder: &Path, unit: &str) -> Result<()> {
-    while let Some(pid) = holder(folder, unit) {
-        let _ = kill_process(pid, Signal::KILL);
-        std::thread::yield_now();
-    }
-    Ok(())
-}
-
-/// This very test program, as another process: in a group of its own, as a daemon would be.
-fn this_program(folder: &Path, command: &str) -> Command {
-    let mut program = Command::new(std::env::current_exe().expect("the test program"));
-    program.args(["--exact", "the_program", "--nocapture"]);
-    program.env("PROGRAM_COMMAND", command).env("PROGRAM_FOLDER", folder);
-    program.stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    program
 }

@@ -5,6 +5,7 @@
 
 mod machine;
 mod program;
+mod unit;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,11 +18,14 @@ use rustix::process::Signal;
 use machine::{Machine, Processes};
 
 /// Every point in the order in which the program passes them.
-const POINTS: [&str; 16] = [
+const POINTS: [&str; 19] = [
     "asked",
     "pause",
+    "stopping c",
     "stopped c",
+    "stopping b",
     "stopped b",
+    "stopping a",
     "stopped a",
     "working",
     "worked",
@@ -40,7 +44,19 @@ const POINTS: [&str; 16] = [
 const HELD: [&str; 5] = ["working", "worked", "held", "committing", "committed"];
 
 /// Where a signal cuts the run short; elsewhere it goes on to its end.
-const CUT: [&str; 8] = ["asked", "pause", "stopped c", "stopped b", "stopped a", "working", "worked", "held"];
+const CUT: [&str; 11] = [
+    "asked",
+    "pause",
+    "stopping c",
+    "stopped c",
+    "stopping b",
+    "stopped b",
+    "stopping a",
+    "stopped a",
+    "working",
+    "worked",
+    "held",
+];
 
 const FAILED: i32 = 1;
 const STILL_PAUSED: i32 = 5;

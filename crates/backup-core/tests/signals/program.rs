@@ -2,7 +2,9 @@
 
 use std::env;
 use std::io::{BufRead, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use backup_core::journal::Entry;
@@ -11,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::machine::{Processes, be_a_unit, open_journal};
+use crate::machine::{Processes, open_journal};
+use crate::unit::be_a_unit;
 
 /// Says `@point` and waits for a line.
 #[derive(Debug)]
@@ -41,13 +44,13 @@ impl Announcer {
 pub(crate) fn main() {
     let (Ok(command), Some(folder)) = (env::var("PROGRAM_COMMAND"), env::var_os("PROGRAM_FOLDER")) else { return };
     let folder = Path::new(&folder);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     if command == "unit" {
-        be_a_unit(folder, &env::var("PROGRAM_UNIT").expect("a unit"));
+        runtime.block_on(be_a_unit(folder, &env::var("PROGRAM_UNIT").expect("a unit")));
         std::process::exit(0);
     }
     // Away from what the harness has said on this line.
     say("");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     std::process::exit(match runtime.block_on(run(&command, folder)) {
         Ok(()) => 0,
         Err(error) => {
@@ -126,4 +129,13 @@ fn cancel_on_signals(cx: &Context) {
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// This very test program, as another process: in a group of its own, as a daemon would be.
+pub(crate) fn this_program(folder: &Path, command: &str) -> Command {
+    let mut program = Command::new(env::current_exe().expect("the test program"));
+    program.args(["--exact", "the_program", "--nocapture"]);
+    program.env("PROGRAM_COMMAND", command).env("PROGRAM_FOLDER", folder);
+    program.stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    program
 }
