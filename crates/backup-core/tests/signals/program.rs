@@ -135,6 +135,8 @@ fn say(line: &str) {
 pub(crate) fn this_program(folder: &Path, command: &str) -> Command {
     let mut program = Command::new(env::current_exe().expect("the test program"));
     program.args(["--exact", "the_program", "--nocapture"]);
+    // On the harness's only thread: from another it says after a minute that this takes long, and dies where nobody listens.
+    program.env("RUST_TEST_THREADS", "1");
     program.env("PROGRAM_COMMAND", command).env("PROGRAM_FOLDER", folder);
     program.stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     program
