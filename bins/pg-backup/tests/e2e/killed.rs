@@ -32,6 +32,13 @@ fn killed_after(mut child: Child, delay: Duration) -> bool {
     ended
 }
 
+/// Waits until the server has done all that a run has asked for: it knows late that nobody waits for the answer, and renames,
+/// drops and ends sessions meanwhile.
+fn until_left_alone(server: &Server) {
+    let there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg-backup'";
+    until("its server processes have seen it", || server.psql("postgres", there) == "0");
+}
+
 #[track_caller]
 fn assert_shop(source: &Server, target: &Server, when: &str) {
     if let Some(difference) = judge::difference_of(&shop::pg_dump(source, "shop", &[]), &shop::pg_dump(target, "shop", &[])) {
@@ -92,6 +99,7 @@ fn restores_killed(rounds: u32, seed: u64) {
         let mut arguments = vec!["restore", "latest", "--database", "shop"];
         arguments.extend(over.then_some("--clean"));
         killed_after(sink.start(&target, &arguments), delay);
+        until_left_alone(&target);
         let when = format!("round {round}, {delay:?}");
         if over {
             // What was there, or what was restored.

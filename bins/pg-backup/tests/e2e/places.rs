@@ -1,6 +1,7 @@
 //! Where a restore goes: whatever ends it, what was there under the name is as it was, or all of the new one is.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 
 use backup_tests::{Major, Server, judge};
@@ -258,6 +259,44 @@ fn what_killed_runs_have_left_goes_whichever_backup_they_were_of() {
     assert_eq!(databases(), left(&[before]));
     sink.on(&target, &["restore", "latest", "--database", "shop", "--clean"]).ok();
     assert_eq!(databases(), left(&[]));
+    // Also where nothing has the name, and where the server has crashed while it dropped one.
+    target.psql("postgres", "DROP DATABASE shop");
+    target.psql("postgres", &format!("CREATE DATABASE \"{before}\""));
+    target.psql("postgres", &format!("CREATE DATABASE \"{restoring}\""));
+    target.psql("postgres", &format!("UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{restoring}'"));
+    sink.on(&target, &["restore", "latest", "--database", "shop", "--clean"]).ok();
+    assert_eq!(databases(), left(&[]));
+}
+
+#[test]
+fn a_restore_waits_for_what_the_server_still_does_for_one_that_was_killed() {
+    let (Some(source), Some(target)) = (shop::server(), Server::start(Major::V17)) else { return };
+    let sink = Sink::new();
+    sink.backup(source, &[]);
+    let left = "shop_restoring_20200101T000000Z";
+    target.psql("postgres", &format!("CREATE DATABASE \"{left}\""));
+    // Whoever comments on it keeps it from being dropped.
+    let mut hold = target.command("psql");
+    let mut hold = hold.arg("-XAtq").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql runs");
+    let comment = format!("BEGIN; COMMENT ON DATABASE \"{left}\" IS 'held'; SELECT 'held';\n");
+    hold.stdin.as_mut().expect("piped").write_all(comment.as_bytes()).expect("written");
+    hold.stdout.as_mut().expect("piped").read_exact(&mut [0; 5]).expect("it is held");
+
+    let ours = |what: &str| {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg-backup' {what}");
+        target.psql("postgres", &sql)
+    };
+    let dropping = "AND query LIKE 'DROP DATABASE%' AND wait_event_type = 'Lock'";
+    let first = sink.start(&target, &["restore", "latest", "--database", "shop"]);
+    until("the first one drops it", || ours(dropping) == "1");
+    kill(first);
+    until("only that is left of it", || ours("") == "1");
+    let next = sink.start(&target, &["restore", "latest", "--database", "shop"]);
+    until("the next one asks whether it may begin", || ours("AND query LIKE '%pg_try_advisory_lock%'") == "1");
+    drop(hold.stdin.take());
+    let _ = hold.wait();
+    ended(next).ok();
+    assert_eq!(shop::databases(&target), "shop");
 }
 
 #[test]

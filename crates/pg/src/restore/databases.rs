@@ -46,14 +46,16 @@ pub(super) async fn end_sessions(session: &Session, name: &str) -> Result<()> {
 
 /// Drops a database of ours if it is there.
 pub(super) async fn drop_database(config: &Config, session: &Session, name: &str) -> Result<()> {
-    if !names(&session.client).await?.iter().any(|there| there == name) {
-        return Ok(());
-    }
-    drop_subscriptions(config, &session.client, name).await?;
     let doing = |error| pg_error(format!("drop the database {}", ident(name)), error);
-    let shut = format!("ALTER DATABASE {0} IS_TEMPLATE false; ALTER DATABASE {0} ALLOW_CONNECTIONS false", ident(name));
-    session.client.batch_execute(&shut).await.map_err(doing)?;
-    end_sessions(session, name).await?;
+    // What the server calls invalid: it was being dropped and crashed, or was told to stop. It can only be dropped again.
+    let sql = "SELECT datconnlimit = -2 FROM pg_catalog.pg_database WHERE datname = $1";
+    let Some(row) = session.client.query_opt(sql, &[&name]).await.map_err(doing)? else { return Ok(()) };
+    if !row.get::<_, bool>(0) {
+        drop_subscriptions(config, &session.client, name).await?;
+        let shut = format!("ALTER DATABASE {0} IS_TEMPLATE false; ALTER DATABASE {0} ALLOW_CONNECTIONS false", ident(name));
+        session.client.batch_execute(&shut).await.map_err(doing)?;
+        end_sessions(session, name).await?;
+    }
     session.client.batch_execute(&format!("DROP DATABASE {}", ident(name))).await.map_err(doing)
 }
 

@@ -6,6 +6,7 @@ mod existing;
 mod grants;
 mod layout;
 mod load;
+mod lock;
 mod place;
 mod pristine;
 mod script;
@@ -79,17 +80,14 @@ impl Target for Restore {
         }
         let layout = Layout::read(backup, !options.tables.is_empty())?;
         let databases = layout.select(&options.only)?;
-        let id = backup.manifest().id;
-        let session = connect(&self.config, Purpose::Restore).await?;
         if options.pristine {
+            let session = connect(&self.config, Purpose::Restore).await?;
             pristine::check(&self.config, &session).await?;
+            session.close().await;
         }
-        let (there, _) = globals::databases(&session.client, session.version).await?;
-        session.close().await;
         let mut places = Vec::new();
         for parts in &databases {
-            let name = options.rename.as_deref().unwrap_or(&parts.name);
-            places.push(Place::find(&self.config, &there, (name, id), options.clean, parts.is_bare()).await?);
+            places.push(self.place(backup, parts).await?);
         }
         if options.clean {
             cx.tell(Event::Stage { what: "check the backup before anything is replaced" });
@@ -102,7 +100,7 @@ impl Target for Restore {
         let rest = shared::play(cx, &self.config, backup, &layout, whole, options.tablespaces_in_place).await?;
         let mut restored = Restored::default();
         for (parts, place) in databases.iter().zip(&places) {
-            let one = self.database(cx, backup, parts, place).await;
+            let one = Box::pin(self.database(cx, backup, parts, place)).await;
             let (tables, rows) = one.doing(|| doing(place, &restored.what)).map_err(|error| hint(error, &restored.what))?;
             restored.what.push(place.name.clone());
             *restored.counts.entry("databases".into()).or_default() += 1;
@@ -121,10 +119,26 @@ impl Target for Restore {
 }
 
 impl Restore {
+    /// Where the restore of one database goes, as the server is now.
+    async fn place(&self, backup: &dyn Stored, parts: &Parts) -> Result<Place> {
+        let session = connect(&self.config, Purpose::Restore).await?;
+        let (there, _) = globals::databases(&session.client, session.version).await?;
+        session.close().await;
+        let (name, clean) = (self.options.rename.as_deref().unwrap_or(&parts.name), self.options.clean);
+        let found = Place::find(&self.config, &there, (name, backup.manifest().id), clean, parts.is_bare());
+        let mut place = Box::pin(found).await?;
+        if clean {
+            place.sweep();
+        }
+        Ok(place)
+    }
+
     /// Restores one database under its working name and swaps it in. Returns the number of tables and rows.
     async fn database(&self, cx: &Context, backup: &dyn Stored, parts: &Parts, place: &Place) -> Result<(u64, u64)> {
         let wanted = if self.options.tables.is_empty() { None } else { Some(Wanted::of(parts, &self.options.tables)?) };
         let lock = cx.unless_cancelled(place.lock(&self.config)).await?;
+        // Meanwhile the server may have done the last that a killed run had asked for.
+        let place = &cx.unless_cancelled(self.place(backup, parts)).await?;
         place.make(&self.config, parts.record.as_ref()).await?;
         let config = self.config.with_database(&place.work);
         let load = Load { cx, backup, config: config.clone(), jobs: self.options.jobs, wanted: wanted.as_ref() };

@@ -1,11 +1,10 @@
 //! Where the restore of one database goes: beside what is there, under a working name, and swapped in at the end.
 
 use std::pin::{Pin, pin};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backup_core::{BackupId, Error, Kind, Result};
 use tokio_postgres::error::SqlState;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::contents::{contents, shown};
 use super::databases::{ATTEMPTS, drop_database, end_sessions, may_replace, names, rename_sql};
@@ -15,9 +14,6 @@ use crate::connect::{Purpose, Session, connect};
 use crate::globals::DatabaseRecord;
 use crate::pg_error::pg_error;
 use crate::quote::ident;
-
-/// How long the lock of a run that was killed may outlive it.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the restore of one database goes, and what becomes of what was there.
 #[derive(Debug)]
@@ -30,6 +26,8 @@ pub(crate) struct Place {
     there: There,
     /// What was there is not dropped at the end but stays under this name.
     kept: Option<String>,
+    /// Whether what earlier runs have replaced goes too, in whichever way this one ends well.
+    sweeps: bool,
 }
 
 /// What there is under the name.
@@ -63,10 +61,11 @@ impl Place {
             return Err(Error::new(Kind::AlreadyExists, what)
                 .with_hint(format!("mend it and rename it to {}, or drop it", ident(name))));
         }
+        let place = |there, work| Self { name: name.to_owned(), work, id, there, kept: None, sweeps: false };
         let work = Temporary::Restoring.name(name, id);
         if !there.iter().any(|there| there == name) {
             session.close().await;
-            return Ok(Self { name: name.to_owned(), work, id, there: There::Nothing, kept: None });
+            return Ok(place(There::Nothing, work));
         }
         let record =
             databases.iter().find(|record| record.name == name).cloned().map(Box::new).ok_or_else(|| {
@@ -81,7 +80,7 @@ impl Place {
                 true => (There::InPlace, name.to_owned()),
                 false => (There::Empty(record), work),
             };
-            return Ok(Self { name: name.to_owned(), work, id, there, kept: None });
+            return Ok(place(there, work));
         }
         if !replace {
             let what = format!("the database {} is not empty: {}", ident(name), shown(&made));
@@ -92,7 +91,7 @@ impl Place {
             return Err(Error::failed(format!("the role may not replace the database {}", ident(name)))
                 .with_hint("connect as a superuser, or as its owner with CREATEDB"));
         }
-        Ok(Self { name: name.to_owned(), work, id, there: There::Full(record), kept: None })
+        Ok(place(There::Full(record), work))
     }
 
     /// Whether the database that is there is filled: what breaks off then leaves part of it.
@@ -110,6 +109,11 @@ impl Place {
         matches!(self.there, There::Nothing)
     }
 
+    /// Drops at the end what earlier runs have replaced, also where this one replaces nothing.
+    pub(crate) fn sweep(&mut self) {
+        self.sweeps = true;
+    }
+
     /// Keeps what is there under this name when it is replaced.
     pub(crate) fn keep(&mut self, name: String) {
         self.kept = Some(name);
@@ -122,7 +126,7 @@ impl Place {
 
     /// Drops what is there, before anything takes its place.
     pub(crate) async fn clear(&mut self, config: &Config) -> Result<()> {
-        let session = self.beside(config).await?;
+        let session = self.commands(config).await?;
         if let Err(error) = drop_database(config, &session, &self.name).await {
             // It stays, and is to be used as before.
             let open = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", ident(&self.name));
@@ -142,26 +146,6 @@ impl Place {
         connect(&config, Purpose::Restore).await
     }
 
-    /// Keeps other restores that come through the same database away from this one, for as long as the session lives.
-    ///
-    /// [`Kind::Busy`] if there is one already.
-    pub(crate) async fn lock(&self, config: &Config) -> Result<Session> {
-        let session = if self.in_place() { connect(config, Purpose::Restore).await? } else { self.beside(config).await? };
-        let key = xxh3_64(format!("backup: restore of {}", self.name).as_bytes()).cast_signed();
-        let begun = Instant::now();
-        loop {
-            let row = session.client.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&key]).await;
-            if row.map_err(|error| pg_error("lock the restore", error))?.get(0) {
-                return Ok(session);
-            }
-            if begun.elapsed() > LOCK_PATIENCE {
-                let what = format!("another restore of the database {} is under way", ident(&self.name));
-                return Err(Error::new(Kind::Busy, what).with_hint("wait for its end, or end it"));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     /// Makes the database, and drops what runs that were killed have left of it.
     pub(crate) async fn make(&self, config: &Config, record: Option<&DatabaseRecord>) -> Result<()> {
         let like = match &self.there {
@@ -171,7 +155,7 @@ impl Place {
             There::Empty(there) => Some(&**there),
             There::Full(there) => record.or(Some(there)),
         };
-        let session = self.beside(config).await?;
+        let session = self.commands(config).await?;
         self.drop_all(config, &session, Temporary::Restoring).await?;
         let sql = match like {
             Some(record) => record.create_sql(session.version, &self.work),
@@ -200,7 +184,7 @@ impl Place {
             There::Nothing | There::InPlace => None,
         };
         let Some(record) = record.or(there) else { return Ok(()) };
-        let session = self.beside(config).await?;
+        let session = self.commands(config).await?;
         let doing = |error| pg_error("set what belongs to the database itself", error);
         session.client.batch_execute(&record.properties_sql(&self.work)?).await.map_err(doing)?;
         session.close().await;
@@ -212,7 +196,7 @@ impl Place {
         if self.in_place() {
             return Ok(());
         }
-        drop_database(config, &self.beside(config).await?, &self.work).await
+        drop_database(config, &self.commands(config).await?, &self.work).await
     }
 
     /// Keeps what was made for a person to mend, and returns the name under which no other run drops it.
@@ -220,7 +204,7 @@ impl Place {
         if self.in_place() {
             return Ok(self.name.clone());
         }
-        let (session, aside) = (self.beside(config).await?, Temporary::Unfinished.name(&self.name, self.id));
+        let (session, aside) = (self.commands(config).await?, Temporary::Unfinished.name(&self.name, self.id));
         let renamed = session.client.batch_execute(&rename_sql(&self.work, &aside)).await;
         renamed.map_err(|error| pg_error(format!("rename the database {}", ident(&self.work)), error))?;
         session.close().await;
@@ -232,7 +216,7 @@ impl Place {
         if self.in_place() {
             return Ok(());
         }
-        let session = self.beside(config).await?;
+        let session = self.commands(config).await?;
         let swapped = match &self.there {
             There::Empty(_) | There::Full(_) => self.swap(config, &session).await,
             There::Nothing | There::InPlace => {
@@ -240,6 +224,9 @@ impl Place {
                 renamed.map_err(|error| self.renaming(error))
             }
         };
+        if swapped.is_ok() && self.sweeps {
+            self.drop_all(config, &session, Temporary::Before).await?;
+        }
         session.close().await;
         swapped
     }
@@ -253,7 +240,7 @@ impl Place {
                 old
             }
         };
-        let ending = self.beside(config).await?;
+        let ending = self.commands(config).await?;
         // Both in one transaction: under the name there is always the one or the other, and whoever is let in.
         let both = format!("{}{}", rename_sql(&self.name, &old), rename_sql(&self.work, &self.name));
         for attempt in 1.. {
