@@ -57,6 +57,9 @@ fn a_backup_a_dump_and_a_restore() {
     let mut holder = source.command("psql");
     let mut holder = holder.args(["-XAtq", "-d", "shop", "-c", "BEGIN; LOCK TABLE app.log; SELECT pg_sleep(600)"]).spawn();
     let holder = holder.as_mut().expect("psql runs");
+    let held =
+        "SELECT count(*) FROM pg_locks WHERE relation = 'app.log'::regclass AND mode = 'AccessExclusiveLock' AND granted";
+    until("the table is locked", || source.psql("shop", held) == "1");
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg-backup' AND wait_event_type = 'Lock'";
     let run = sink.start(&source, &["backup"]);
     until("the run waits", || source.psql("postgres", waiting) != "0");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use backup_tests::{Major, Server};
 
-use crate::program::{Ran, Sink};
+use crate::program::{Ran, Sink, until};
 
 /// A database of an application whose user is no superuser, and the container's environment for it.
 pub(crate) struct Container {
@@ -197,11 +197,15 @@ fn a_dump_that_fails_is_told_leaves_nothing_and_culls_nothing() {
 fn a_server_that_fails_is_told_and_the_service_goes_on() {
     let Some(container) = Container::new() else { return };
     container.server.psql("postgres", "ALTER ROLE app NOLOGIN");
-    let child = container.start(&[]);
-    std::thread::sleep(Duration::from_millis(1500));
-    let (code, log) = stop(child);
-    assert_eq!((code, container.dumps().len()), (Some(0), 0), "{log}");
-    assert!(log.contains(" ERROR shop: failed: ") && log.contains("not permitted to log in"), "{log}");
+    let path = container.sink.folder().join("log");
+    let file = std::fs::File::create(&path).expect("a file");
+    let mut command = container.command(&["serve"], &[]);
+    let child = command.stdout(file.try_clone().expect("a second one")).stderr(file).spawn().expect("it starts");
+    let log = || std::fs::read_to_string(&path).expect("a log");
+    until("it is told", || log().contains(" ERROR shop: failed: "));
+    let (code, _) = stop(child);
+    assert_eq!((code, container.dumps().len()), (Some(0), 0), "{}", log());
+    assert!(log().contains("not permitted to log in"), "{}", log());
 }
 
 #[test]
