@@ -87,7 +87,18 @@ impl<'a> Reader<'a> {
         for row in reader.rows("members of extensions", sql, &[]).await? {
             reader.members.insert(Address { class: row.get(0), oid: row.get(1) }, row.get(2));
         }
-        let sql = "SELECT classoid, objoid, objsubid, initprivs::text FROM pg_catalog.pg_init_privs";
+        // initdb makes information_schema after it has written down what it gave. There it gives everybody the right to read,
+        // and what it gave nobody has no privileges at all.
+        let sql = "SELECT classoid, objoid, objsubid, initprivs::text FROM pg_catalog.pg_init_privs \
+                   UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0, (pg_catalog.acldefault('r', c.relowner) \
+                   || pg_catalog.makeaclitem(0, c.relowner, 'SELECT', false))::text FROM pg_catalog.pg_class c \
+                   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'information_schema' \
+                   WHERE c.oid < 16384 AND c.relkind IN ('r', 'v') AND c.relacl IS NOT NULL AND NOT EXISTS (SELECT \
+                   FROM pg_catalog.pg_init_privs WHERE classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objoid = c.oid) \
+                   UNION ALL SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, 0, (pg_catalog.acldefault('n', n.nspowner) \
+                   || pg_catalog.makeaclitem(0, n.nspowner, 'USAGE', false))::text FROM pg_catalog.pg_namespace n \
+                   WHERE n.nspname = 'information_schema' AND n.oid < 16384 AND n.nspacl IS NOT NULL AND NOT EXISTS (SELECT \
+                   FROM pg_catalog.pg_init_privs WHERE classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND objoid = n.oid)";
         for row in reader.rows("initial privileges", sql, &[]).await? {
             reader.initial.insert((row.get(0), row.get(1), row.get(2)), row.get(3));
         }
