@@ -52,12 +52,49 @@ impl Own {
         Ran::of(&mut self.command(arguments))
     }
 
-    fn start(&self) -> Child {
-        self.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+    fn start(&self) -> Service {
+        let mut command = self.command(&["serve"]);
+        Service(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")))
     }
 
     fn list(&self) -> String {
         self.sink.offline(&["list"]).text()
+    }
+}
+
+/// A service that is gone with the test, however that ends.
+struct Service(Option<Child>);
+
+impl Service {
+    /// Ends it as an orchestrator does.
+    fn stop(mut self) -> (Option<i32>, String) {
+        stop(self.0.take().expect("it runs"))
+    }
+
+    /// The next line of its log that has `words`; it must come soon.
+    fn line(&mut self, words: &str) -> String {
+        let out = self.0.as_mut().and_then(|child| child.stdout.as_mut()).expect("piped");
+        let mut seen = vec![Vec::new()];
+        while seen.len() < 12 {
+            let mut byte = [0];
+            std::io::Read::read_exact(out, &mut byte).expect("it goes on");
+            let last = seen.last_mut().expect("a line");
+            match byte {
+                [b'\n'] if String::from_utf8_lossy(last).contains(words) => return String::from_utf8_lossy(last).into_owned(),
+                [b'\n'] => seen.push(Vec::new()),
+                [byte] => last.push(byte),
+            }
+        }
+        panic!("nothing of {words:?}: {}", String::from_utf8_lossy(&seen.join(&b'\n')))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -69,9 +106,11 @@ fn backups_are_served_and_the_ordinary_commands_read_them() {
     until("there is one that is verified", || own.list().contains("verified"));
     // A second one of the same state is refused meanwhile.
     own.run(&["serve"]).fails(75, &["under way"]);
-    let (code, log) = stop(child);
-    assert_eq!(code, Some(0), "{log}");
     let [id] = &own.sink.listed()[..] else { panic!("{}", own.list()) };
+    let asked = own.run(&["ask", "--wait"]).ok().text();
+    assert!(asked.starts_with("pg: done, ") && own.sink.listed().len() == 2, "{asked}");
+    let (code, log) = child.stop();
+    assert_eq!(code, Some(0), "{log}");
     let told: Vec<&str> = log.lines().filter(|line| line.contains(&format!(" INFO pg: {id} holds "))).collect();
     assert!(told.len() == 1 && told[0].contains(", verified in "), "{log}");
     own.sink.offline(&["verify", id]).ok();
@@ -79,11 +118,12 @@ fn backups_are_served_and_the_ordinary_commands_read_them() {
     own.sink.on(&other, &["restore", id]).ok();
     let count = "SELECT count(*) FROM app.orders";
     assert_eq!(other.psql("shop", count), own.server.psql("shop", count));
-    // Started again at once, it takes none.
-    let child = own.start();
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    assert_eq!(stop(child).0, Some(0));
-    assert_eq!(own.sink.listed().len(), 1);
+    // Started again at once, it takes none; that all lies on one volume is told all the same.
+    let mut child = own.start();
+    let warning = child.line(" WARN ");
+    assert!(warning.contains("is on the volume of the server's own data"), "{warning}");
+    assert_eq!(child.stop().0, Some(0));
+    assert_eq!(own.sink.listed().len(), 2);
 }
 
 #[test]
@@ -183,31 +223,16 @@ fn the_newest_one_is_proven_on_schedule() {
     let [id] = &own.sink.listed()[..] else { panic!("{}", own.list()) };
     let child = own.start();
     until("it is proven", || own.list().contains("proven"));
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains(&format!(" INFO pg/proof: {id} is proven: equal in ")), "{log}");
     // A query that cannot be shown is a proof that failed.
     let text = std::fs::read_to_string(own.file()).expect("a file");
     std::fs::write(own.file(), text.replace("app.orders", "app.nothing")).expect("written");
     let mut child = own.start();
-    let failed = line(&mut child, "ERROR pg/proof: failed: ");
+    let failed = child.line("ERROR pg/proof: failed: ");
     assert!(failed.contains("app.nothing"), "{failed}");
-    assert_eq!(stop(child).0, Some(0));
-}
-
-/// Reads the log of a service up to a line that has `words`.
-fn line(child: &mut Child, words: &str) -> String {
-    let out = child.stdout.as_mut().expect("piped");
-    let mut line = Vec::new();
-    loop {
-        let mut byte = [0];
-        std::io::Read::read_exact(out, &mut byte).expect("it goes on");
-        match byte {
-            [b'\n'] if String::from_utf8_lossy(&line).contains(words) => return String::from_utf8_lossy(&line).into_owned(),
-            [b'\n'] => line.clear(),
-            [byte] => line.push(byte),
-        }
-    }
+    assert_eq!(child.stop().0, Some(0));
 }
 
 #[test]
