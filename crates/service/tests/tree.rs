@@ -91,7 +91,8 @@ async fn a_dump_is_what_gunzip_reads_and_the_other_way_round() {
     for cut in [0, 1, 100, whole.len() - member.len() - 1, whole.len() - 1] {
         std::fs::write(&file, &whole[..cut]).expect("written");
         let read = body::to_vec(tree.get(&key).await.expect("opened"), 1 << 30).await;
-        assert!(read.is_err(), "cut at {cut} of {}", whole.len());
+        let error = read.expect_err("cut");
+        assert_eq!(error.kind(), Kind::Damaged, "cut at {cut} of {}: {error}", whole.len());
     }
 }
 
@@ -140,6 +141,25 @@ async fn a_cull_takes_the_oldest_of_its_own_tier_and_name() {
     assert!(root.path().join("daily/2026-11-10/pg-shop2_2026-11-10_01-00-00.sql.gz").exists());
     assert!(root.path().join("daily/2026-11-10/pg-shop_2026-11-10_01-00-00.sql.gz.in_progress").exists());
     assert!(root.path().join(newest.key.as_str()).exists());
+}
+
+#[tokio::test]
+async fn each_has_a_verdict_and_only_what_was_shown_goes() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), Layout::Dated(1));
+    let good = verified(&tree, "pg-shop", at("2026-11-10T01:00:00Z")).await;
+    for day in 11..14 {
+        tree.put("pg-shop", at(&format!("2026-11-{day}T01:00:00Z")), body::from_bytes("x")).await.expect("stored");
+    }
+    let (now, dumps) = (at("2026-11-13T01:00:10Z"), tree.list("pg-shop").await.expect("listed"));
+    let verdicts = tree.judge(&dumps, now);
+    assert_eq!(verdicts.iter().map(|verdict| verdict.keep).collect::<Vec<_>>(), [true, false, false, true]);
+    assert_eq!(verdicts[0].reasons[0].to_string(), "the newest verified one", "{:?}", verdicts[0]);
+    // Somebody who looked earlier knows of the second one alone.
+    verified(&tree, "pg-shop", at("2026-11-14T01:00:00Z")).await;
+    let gone = tree.cull_only("pg-shop", now, |dump| dump.key == dumps[1].key).await.expect("culled");
+    assert_eq!(names(&gone), [dumps[1].key.as_str()]);
+    assert!(root.path().join(good.key.as_str()).exists());
 }
 
 #[tokio::test]
