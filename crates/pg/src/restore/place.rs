@@ -244,16 +244,17 @@ impl Place {
         // Both in one transaction: under the name there is always the one or the other, and whoever is let in.
         let both = format!("{}{}", rename_sql(&self.name, &old), rename_sql(&self.work, &self.name));
         for attempt in 1.. {
-            end_sessions(session, &self.name).await?;
             if let There::Empty(_) = self.there {
+                end_sessions(session, &self.name).await?;
                 self.still_empty(config).await?;
             }
             let renamed = pin!(session.client.batch_execute(&both));
             match ending_sessions(&ending, &self.name, renamed).await {
-                Ok(()) => break,
-                // Somebody has come in again.
-                Err(error) if error.code() == Some(&SqlState::OBJECT_IN_USE) && attempt < ATTEMPTS => {}
-                Err(error) => return Err(self.renaming(error)),
+                (Ok(()), _) => break,
+                (Err(error), None) if error.code() == Some(&SqlState::OBJECT_IN_USE) && attempt < ATTEMPTS => {}
+                // That somebody may not be told to go says more than that somebody is there.
+                (Err(error), Some(why)) if error.code() == Some(&SqlState::OBJECT_IN_USE) => return Err(why),
+                (Err(error), _) => return Err(self.renaming(error)),
             }
         }
         ending.close().await;
@@ -290,17 +291,19 @@ impl Place {
     }
 }
 
-/// Waits for the rename of a database, which keeps newcomers out and waits itself until all others have gone, and ends the sessions
-/// that had come in just before it.
-async fn ending_sessions<T>(session: &Session, name: &str, mut renamed: Pin<&mut impl Future<Output = T>>) -> T {
+/// Waits for the rename of a database and ends the sessions in it meanwhile: the rename keeps newcomers out from its beginning on, and
+/// waits itself until all others have gone. Returns also why a session could not be ended.
+async fn ending_sessions<T>(
+    session: &Session,
+    name: &str,
+    mut renamed: Pin<&mut impl Future<Output = T>>,
+) -> (T, Option<Error>) {
+    let mut failed = None;
     loop {
         tokio::select! {
             biased;
-            done = &mut renamed => return done,
-            () = tokio::time::sleep(Duration::from_millis(50)) => {
-                // What cannot be ended is told by the rename.
-                let _ = end_sessions(session, name).await;
-            }
+            done = &mut renamed => return (done, failed),
+            () = tokio::time::sleep(Duration::from_millis(20)) => failed = end_sessions(session, name).await.err(),
         }
     }
 }
