@@ -59,8 +59,18 @@ fn a_partial_dump_in_a_whole_gzip_file_is_damaged() {
         let mut flipped = whole.clone();
         let middle = flipped.len() / 2;
         flipped[middle] ^= 1;
+        let text = String::from_utf8(sql.clone()).expect("text");
+        let end = text.find("--\n-- PostgreSQL database dump complete").expect("its last words");
+        let rows = text.find("\n\\.\n").expect("the end of some rows") + "\n\\.\n".len();
+        // What nobody understands, in a file that is damaged behind it.
+        let mut strange = gzip(format!("\\! true\n{text}").as_bytes());
+        let checksum = strange.len() - 8;
+        strange[checksum] ^= 1;
         for (what, file) in [
             ("pg_dump died", gzip(&sql[..sql.len() / 2])),
+            ("pg_dump died between two tables", gzip(&sql[..rows])),
+            ("pg_dump died before its last words", gzip(&sql[..end])),
+            ("strange", strange),
             ("nothing at all", gzip(b"")),
             ("roles alone", gzip(b"CREATE ROLE x;\n")),
             ("no table", gzip(b"SELECT 1;\n--\n-- PostgreSQL database dump complete\n--\n")),
@@ -77,12 +87,14 @@ fn a_partial_dump_in_a_whole_gzip_file_is_damaged() {
             let listed = shelf.dumps(&["list"]).ok().text();
             assert!(listed.contains("damaged"), "{what}: {listed}");
         }
+        // What a dump does not have is no damage.
+        shelf.write(&path, &gzip(format!("\\! true\n{text}").as_bytes()));
+        shelf.dumps(&["verify"]).fails_with_hint(2, &["\\!"]);
         // Found whole again, it counts again.
         shelf.write(&path, &whole);
         shelf.dumps(&["verify"]).ok();
         assert!(!shelf.dumps(&["list"]).ok().text().contains("damaged"));
         // Another whole dump of the same size is not the one that was verified.
-        let text = String::from_utf8(sql).expect("text");
         let others = (2..3000).map(|n| gzip(text.replacen(&format!("\n{n}\trow"), "\n1\trow", 1).as_bytes()));
         let other = others.filter(|other| *other != whole).find(|other| other.len() == whole.len()).expect("one of that size");
         shelf.write(&path, &other);

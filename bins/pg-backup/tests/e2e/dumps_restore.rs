@@ -1,6 +1,7 @@
 //! `dumps restore`: what comes back, what stays, and that nothing is touched where it fails.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -143,6 +144,7 @@ fn a_damaged_dump_is_refused_before_anything_is_touched() {
         let (path, whole) = (shelf.path(3), gzip(&sql));
         for (what, file) in [
             ("pg_dump died", gzip(&sql[..sql.len() * 2 / 3])),
+            ("pg_dump died before its last words", gzip(sql.split_last_chunk::<60>().expect("it is longer").0)),
             ("cut", whole[..whole.len() / 2].to_vec()),
             ("empty", Vec::new()),
         ] {
@@ -190,7 +192,7 @@ fn on_a_terminal(shelf: &Shelf, arguments: &[&str], answers: &str) -> (Option<i3
     let mut answers = answers.split_inclusive('\n');
     let mut byte = [0];
     // An answer for each question, once it is there.
-    while std::io::Read::read(&mut shown, &mut byte).is_ok_and(|read| read > 0) {
+    while shown.read(&mut byte).is_ok_and(|read| read > 0) {
         text.push(byte[0]);
         if text.ends_with(b"to go on: ") || text.ends_with(b"just Enter): ") {
             // Whatever is typed before the prompt would show.
@@ -330,6 +332,52 @@ fn an_application_that_is_connected_is_told_to_go_and_finds_the_new_one() {
     assert_eq!(shelf.server.psql("postgres", &format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{kept}'")), "0");
     drop(input);
     let _ = idle.wait();
+}
+
+/// A session of `app` that is there until it is ended, as a pool has it: without any library in between.
+fn pooled(shelf: &Shelf, over: &AtomicBool) -> std::io::Result<()> {
+    let mut socket = UnixStream::connect(shelf.server.dir().join(format!(".s.PGSQL.{}", shelf.server.port())))?;
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    // Protocol 3.0.
+    let packet = b"\0\x03\0\0user\0app\0database\0shop\0\0";
+    let length = u32::try_from(packet.len() + 4).expect("short");
+    socket.write_all(&[&length.to_be_bytes()[..], packet].concat())?;
+    let mut bytes = [0; 512];
+    while !over.load(Ordering::Relaxed) {
+        match socket.read(&mut bytes) {
+            Ok(0) => break,
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_pool_that_connects_again_at_once_does_not_hold_the_swap_up() {
+    for (major, more) in [(Major::V15, &[][..]), (Major::V18, &["--drop-old"])] {
+        let Some(shelf) = Shelf::new(major, Generation::First) else { return };
+        shelf.take(3);
+        shelf.server.psql("shop", "DROP TABLE tag");
+        let over = AtomicBool::new(false);
+        let ran = std::thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        let _ = pooled(&shelf, &over);
+                    }
+                });
+            }
+            let there = "SELECT count(*) >= 20 FROM pg_stat_activity WHERE datname = 'shop'";
+            until("the pool is there", || shelf.server.psql("postgres", there) == "t");
+            let ran = shelf.restore(&[&["--json"], more].concat());
+            over.store(true, Ordering::Relaxed);
+            ran
+        });
+        let done = last(&ran.ok().text());
+        assert!(done["switched_ms"].as_u64().is_some_and(|ms| ms < 10_000), "{done}");
+        assert_eq!(shelf.server.psql("shop", "SELECT count(*) FROM tag"), "2");
+    }
 }
 
 #[test]
