@@ -9,6 +9,7 @@
 pub mod corpus;
 mod hearing;
 pub mod judge;
+pub mod kubernetes;
 mod pg;
 pub mod random;
 mod small_disk;
