@@ -5,7 +5,7 @@ use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::connection::Connection;
-use crate::{backup, dump, dumps, prove, restore, serve};
+use crate::{backup, down, dump, dumps, prove, restore, serve};
 
 /// Backs a PostgreSQL cluster up, restores it, and proves that the restore is equal.
 ///
@@ -69,7 +69,7 @@ impl Program for PgBackup {
             Command::Ask(ask) => ask.run(&face).await,
             Command::Dumps(dumps) => Box::pin(dumps.run(&face)).await,
             Command::Config(config) => config.run(&face),
-            Command::Resume => face.nothing_paused(&job),
+            Command::Resume => down::resume(&face, &job).await,
             Command::Manage(manage) => manage.run::<Self>(&face, &job).await,
         }
     }

@@ -4,6 +4,7 @@ mod args;
 mod backup;
 mod check;
 mod connection;
+mod down;
 mod dump;
 mod dumps;
 mod prove;

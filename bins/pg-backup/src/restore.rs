@@ -1,12 +1,13 @@
 //! `pg-backup restore`.
 
 use backup_cli::Face;
-use backup_core::{Name, Result, Seal, restore};
+use backup_core::{Context, Name, Result, Seal, restore};
 use backup_pg::restore::{Restore as Target, RestoreOptions};
 use clap::Args;
 
 use crate::check::Check;
 use crate::connection::Connection;
+use crate::down::Down;
 use crate::what::What;
 
 /// What to bring back, and where.
@@ -23,6 +24,8 @@ pub(crate) struct Restore {
     /// Replace databases that are not empty: after the backup was read and checked, and once the new one is whole
     #[arg(long)]
     clean: bool,
+    #[command(flatten)]
+    down: Down,
 }
 
 impl Restore {
@@ -34,9 +37,13 @@ impl Restore {
         let config = connection.config(cx)?;
         let options = RestoreOptions { tables: self.tables, rename: self.rename, clean: self.clean, ..what.options() };
         let target = Target { config: config.clone(), options };
-        let restored = restore(cx, &repo, job, id, &target).await?;
-        // Before the check, which may fail: it is there all the same.
-        face.report.restored(id, &restored)?;
-        Check::show(face, &what.check.run(cx, &config, &restored.what).await?)
+        // The check is in it: it looks at what nobody has changed yet.
+        let work = async |cx: Context| {
+            let restored = restore(&cx, &repo, job, id, &target).await?;
+            // Before the check, which may fail: it is there all the same.
+            face.report.restored(id, &restored)?;
+            Check::show(face, &what.check.run(&cx, &config, &restored.what).await?)
+        };
+        Box::pin(self.down.meanwhile(face, job, work)).await
     }
 }

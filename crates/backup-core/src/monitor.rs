@@ -42,6 +42,11 @@ pub enum Event<'a> {
         /// What is being done.
         what: &'a str,
     },
+    /// A restore is about to replace what is there, or to fill it: whoever breaks off from here on may leave half of it.
+    Replacing {
+        /// Which, in the words of its owner.
+        what: &'a str,
+    },
     /// Something that does not fail the run and that a person should know.
     Warning {
         /// One line.

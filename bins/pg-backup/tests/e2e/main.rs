@@ -3,6 +3,7 @@
 
 mod attempts;
 mod bad_input;
+mod down;
 mod dumps;
 mod dumps_restore;
 mod encodings;

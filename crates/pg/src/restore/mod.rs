@@ -142,6 +142,9 @@ impl Restore {
         place.make(&self.config, parts.record.as_ref()).await?;
         let config = self.config.with_database(&place.work);
         let load = Load { cx, backup, config: config.clone(), jobs: self.options.jobs, wanted: wanted.as_ref() };
+        if place.in_place() && !parts.is_bare() {
+            cx.tell(Event::Replacing { what: &place.name });
+        }
         let (rows, failed) = match cx.unless_cancelled(load.run(parts)).await {
             Ok(done) => done,
             Err(error) => {
@@ -168,6 +171,9 @@ impl Restore {
             return Err(self.mend(place, error).await);
         }
         // Last: under its name it is whole.
+        if !place.in_place() {
+            cx.tell(Event::Replacing { what: &place.name });
+        }
         place.swap_in(&self.config).await?;
         lock.close().await;
         let has = |(schema, name): &&(String, String)| wanted.as_ref().is_none_or(|wanted| wanted.has(schema, name));
