@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn every_option_has_its_variable() {
         let command = backup_cli::command::<PgBackup>();
-        let commands = std::iter::once(&command).chain(command.get_subcommands());
+        let inner = command.get_subcommands().flat_map(clap::Command::get_subcommands);
+        let commands = std::iter::once(&command).chain(command.get_subcommands()).chain(inner);
         let mut options = 0;
         for (command, option) in commands.flat_map(|command| command.get_arguments().map(move |arg| (command.get_name(), arg)))
         {

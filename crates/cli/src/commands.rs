@@ -190,13 +190,22 @@ pub fn man(command: clap::Command) -> Result<Vec<u8>> {
     let command = command.after_help(TABLE);
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page).doing(|| "write the manual page")?;
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        let sub = clap_mangen::Man::new(sub.clone());
-        sub.render_synopsis_section(&mut page).doing(|| "write the manual page")?;
-        sub.render_description_section(&mut page).doing(|| "write the manual page")?;
-        sub.render_options_section(&mut page).doing(|| "write the manual page")?;
-    }
+    let name = command.get_name().to_owned();
+    sections(&command, &name, &mut page).doing(|| "write the manual page")?;
     Ok(page)
+}
+
+/// What the page says of each command of `command`, and of theirs.
+fn sections(command: &clap::Command, name: &str, page: &mut Vec<u8>) -> std::io::Result<()> {
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let name = format!("{name} {}", sub.get_name());
+        let man = clap_mangen::Man::new(sub.clone().bin_name(&name));
+        man.render_synopsis_section(page)?;
+        man.render_description_section(page)?;
+        man.render_options_section(page)?;
+        sections(sub, &name, page)?;
+    }
+    Ok(())
 }
 
 fn write(bytes: &[u8]) -> std::io::Result<()> {

@@ -3,6 +3,7 @@
 
 mod demo;
 mod format;
+mod from_backup_container;
 mod library;
 mod manual;
 mod readme;
