@@ -24,7 +24,7 @@ pub(crate) fn connector(config: &Config) -> Result<MakeRustlsConnect> {
     let roots = match &config.tls.root {
         RootCert::None => None,
         RootCert::File(path) => Some(certificates(path).doing(|| format!("read sslrootcert {}", path.display()))?),
-        RootCert::System => Some(rustls_native_certs::load_native_certs().certs),
+        RootCert::System => Some(of_the_machine()?),
     };
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier {
@@ -49,6 +49,16 @@ pub(crate) fn connector(config: &Config) -> Result<MakeRustlsConnect> {
     // What the server asks for when TLS starts at once.
     tls.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(tls))
+}
+
+/// The authorities that this machine trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. An empty image has none.
+fn of_the_machine() -> Result<Vec<CertificateDer<'static>>> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    if found.is_empty() {
+        let hint = "give sslrootcert=FILE, or name a file of certificates in SSL_CERT_FILE";
+        return Err(Error::failed("this machine has no certificate of an authority").with_hint(hint));
+    }
+    Ok(found)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
