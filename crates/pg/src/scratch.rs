@@ -31,6 +31,8 @@ pub struct ServerShape {
     pub locale: Locale,
     /// Further settings, as `("shared_preload_libraries", "timescaledb")`. They outrank those of the scratch server.
     pub settings: Vec<(String, String)>,
+    /// How long `initdb`, and then the start of the server, may take.
+    pub start_limit: Duration,
 }
 
 /// How a server sorts and classifies text by default.
@@ -51,10 +53,10 @@ impl Default for Locale {
 }
 
 impl ServerShape {
-    /// A server of `version` with `UTF8`, locale `C` and the superuser `postgres`.
+    /// A server of `version` with `UTF8`, locale `C` and the superuser `postgres`, that has two minutes to start.
     pub fn of(version: Version) -> Self {
         let (superuser, encoding) = ("postgres".to_owned(), "UTF8".to_owned());
-        Self { version, superuser, encoding, locale: Locale::default(), settings: Vec::new() }
+        Self { version, superuser, encoding, locale: Locale::default(), settings: Vec::new(), start_limit: START_LIMIT }
     }
 }
 
@@ -76,7 +78,7 @@ pub struct Scratch {
 /// The superuser that `initdb` makes where it cannot make the wanted one.
 const INITIAL: &str = "postgres";
 
-/// How long `initdb` and the start may take on a slow machine.
+/// How long `initdb` and the start may take on a slow machine, unless somebody knows better.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
 impl Scratch {
@@ -100,7 +102,7 @@ impl Scratch {
         let keeper = Keeper::start(server(&programs, &account, folder.path(), like), &log)?;
         let config = config(folder.path(), like);
         let mut scratch = Self { config, version: programs.version, notes, keeper, folder };
-        scratch.wait_until_ready(&log).await?;
+        scratch.wait_until_ready(&log, like.start_limit).await?;
         if like.superuser != scratch.config.user {
             scratch.rename_superuser(&like.superuser).await?;
         }
@@ -160,7 +162,7 @@ impl Scratch {
     }
 
     /// Waits until somebody can log in, or the server has ended, or the time is over.
-    async fn wait_until_ready(&self, log: &Path) -> Result<()> {
+    async fn wait_until_ready(&self, log: &Path, limit: Duration) -> Result<()> {
         let start = Instant::now();
         loop {
             let refusal = match connect(&self.config, Purpose::Ask).await {
@@ -170,7 +172,7 @@ impl Scratch {
                 }
                 Err(refusal) => refusal,
             };
-            if self.pid().is_none() || start.elapsed() > START_LIMIT {
+            if self.pid().is_none() || start.elapsed() > limit {
                 return Err(Error::new(Kind::Unproven, format!("the scratch server did not start: {}", last_words(log)))
                     .with_source(refusal)
                     .with_hint("give another folder or other programs for the scratch server, or a server's URL"));
@@ -255,7 +257,11 @@ async fn run_initdb(
     command.arg(format!("--encoding={}", like.encoding)).arg(format!("--username={}", initial_superuser(like)));
     command.current_dir("/").kill_on_drop(true);
     let doing = || format!("run {}", programs.initdb().display());
-    let done = tokio::time::timeout(START_LIMIT, command.output()).await.doing(doing)?.doing(doing)?;
+    let done = tokio::time::timeout(like.start_limit, command.output()).await.map_err(|_| {
+        Error::new(Kind::Unproven, format!("initdb did not end within {:?}", like.start_limit))
+            .with_hint("give it more time, or another folder for the scratch server")
+    })?;
+    let done = done.doing(doing)?;
     if done.status.success() {
         return Ok(());
     }

@@ -53,13 +53,14 @@ pub(super) async fn verify(cx: &Context, tree: &Tree, dump: &Dump) -> Result<Ins
     let read = cx.unless_cancelled(read(tree, dump)).await.doing(|| format!("verify {}", dump.key));
     let mark = match &read {
         Ok((seen, sha256)) => {
-            let facts = [("tables", seen.tables), ("rows", seen.rows)];
+            let mut facts = dump.mark.facts.clone();
+            facts.extend([("tables", seen.tables), ("rows", seen.rows)].map(|(name, count)| (name.to_owned(), count.into())));
             Mark {
                 size: Some(dump.size),
                 sha256: Some(*sha256),
                 verified: Some(Timestamp::now()),
                 damaged: None,
-                facts: facts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect(),
+                facts,
                 ..dump.mark.clone()
             }
         }

@@ -7,7 +7,7 @@ use backup_core::{Error, Kind, Result};
 use backup_service::container::Settings;
 use clap::Subcommand;
 
-use super::{own, telling};
+use super::{container, own, telling};
 
 /// What is understood of the configuration.
 #[derive(Debug, Subcommand)]
@@ -43,6 +43,7 @@ impl Config {
             None => {
                 let settings = settings()?;
                 telling::check(&settings)?;
+                container::check(&settings)?;
                 settings.found
             }
         };
@@ -53,15 +54,4 @@ impl Config {
         }
         Ok(())
     }
-}
-
-/// Refuses what is understood and not done yet: whoever set it must not believe that it happens.
-pub(super) fn not_yet(settings: &Settings) -> Result<()> {
-    let what = match settings {
-        Settings { verifications, .. } if !verifications.is_empty() => {
-            "backup.conf has a line with -v, and nothing is verified on schedule yet"
-        }
-        _ => return Ok(()),
-    };
-    Err(Error::usage(what).with_hint("take it out, and watch the log or the exit code of serve --once instead"))
 }

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use backup_cli::Face;
-use backup_core::{Context, Name, Result};
-use backup_service::container::Settings;
+use backup_core::{Context, Error, Name, Result};
+use backup_service::Schedule;
+use backup_service::container::{Cron, Settings, Wanted};
 use backup_service::tree::{Layout, Tree};
 
 use super::Serve;
 use super::asked::Asked;
-use super::configured::{not_yet, settings};
+use super::configured::settings;
 use super::dump::Dump;
+use super::proof::Proof;
 use super::task::Task;
 
 /// Where the state of the service lies within the tree, unless `--state` says otherwise: it must outlive the container.
@@ -31,7 +33,6 @@ fn state(face: &Face, settings: &Settings) -> PathBuf {
 /// All that the container's variables, its file and the options ask for.
 pub(super) fn asked(serve: &Serve, face: &Face, cx: &Context) -> Result<Asked> {
     let settings = settings()?;
-    not_yet(&settings)?;
     let tasks = tasks(&settings, serve, cx)?;
     let names: Vec<Name> = tasks.iter().map(|task| task.job.name.clone()).collect();
     let count = settings.databases.len();
@@ -47,17 +48,51 @@ pub(super) fn asked(serve: &Serve, face: &Face, cx: &Context) -> Result<Asked> {
     })
 }
 
-/// A dump of each database, into the container's tree.
+/// A dump of each database into the container's tree, and the proofs that are scheduled.
 fn tasks(settings: &Settings, serve: &Serve, cx: &Context) -> Result<Vec<Task>> {
+    check(settings)?;
     let tree = Arc::new(Tree::new(&settings.root, settings.layout, settings.zone.clone()));
     let roles = !matches!(settings.layout, Layout::First(_));
     let mut tasks = Vec::new();
     for wanted in &settings.databases {
-        let work = Arc::new(Dump::new(wanted, &tree, roles, cx)?);
-        let (doing, place, server) =
-            (format!("back up {}", wanted.spec), Some(settings.root.clone()), Some(work.server().clone()));
-        let job = serve.job(wanted.core.parse()?, settings.backups.clone(), settings.at_start, work);
-        tasks.push(Task { job, doing, place, server });
+        let (place, turn) = (Some(settings.root.clone()), Arc::default());
+        let proof = Arc::new(Proof::new(wanted, &tree, &serve.scratch, settings.server_timeout, Arc::clone(&turn)));
+        let dump = Arc::new(Dump::new(wanted, &tree, roles, turn, cx)?);
+        let (doing, server) = (format!("back up {}", wanted.spec), Some(dump.server().clone()));
+        let job = serve.job(wanted.core.parse()?, settings.backups.clone(), settings.at_start, dump);
+        tasks.push(Task { job, doing, place: place.clone(), server });
+        let times: Vec<Schedule> = verifications(settings, wanted).map(|cron| cron.schedule.clone()).collect();
+        if !times.is_empty() {
+            // No database is called so: a slash stands in no name of a file.
+            let job = serve.job(format!("{}/proof", wanted.core).parse()?, Schedule::any(times), false, proof);
+            tasks.push(Task { job, doing: format!("prove a dump of {}", wanted.spec), place, server: None });
+        }
     }
     Ok(tasks)
+}
+
+/// Refuses a verification that means no database.
+pub(super) fn check(settings: &Settings) -> Result<()> {
+    let means_none = |cron: &&Cron| !settings.databases.iter().any(|wanted| is_meant(cron, wanted));
+    match settings.verifications.iter().find(means_none) {
+        None => Ok(()),
+        Some(Cron { only, line, .. }) => {
+            let only = only.as_ref().map(ToString::to_string).unwrap_or_default();
+            Err(Error::usage(format!("backup.conf, line {line}: -v names {only}, which is no database that is backed up"))
+                .with_hint("write -v all, or a database as it stands in its own line"))
+        }
+    }
+}
+
+/// The lines that have `wanted` verified.
+fn verifications<'a>(settings: &'a Settings, wanted: &Wanted) -> impl Iterator<Item = &'a Cron> {
+    settings.verifications.iter().filter(move |cron| is_meant(cron, wanted))
+}
+
+/// Whether a line means the database: all, or the one that it names, with its port or without.
+fn is_meant(cron: &Cron, wanted: &Wanted) -> bool {
+    let spec = &wanted.spec;
+    cron.only
+        .as_ref()
+        .is_none_or(|only| only.core() == spec.core() && only.port.is_none_or(|port| port == spec.port.unwrap_or(5432)))
 }

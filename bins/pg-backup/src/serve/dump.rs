@@ -6,12 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use backup_core::{Context, Doing, Facts, Key, Result, body};
 use backup_pg::script::{Inspected, inspect};
-use backup_pg::{Config, dump, single};
+use backup_pg::{Config, Purpose, connect, dump, single};
 use backup_service::container::Wanted;
 use backup_service::tree::{Mark, Tree};
 use backup_service::{Outcome, Why, Work};
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Mutex;
 
 use super::volume;
 use crate::connection::container;
@@ -26,18 +27,20 @@ pub(super) struct Dump {
     core: String,
     /// Whether the roles stand in the dump too.
     roles: bool,
+    /// Held while a dump is added: whoever picks one meanwhile waits.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Dump {
-    pub(super) fn new(wanted: &Wanted, tree: &Arc<Tree>, roles: bool, cx: &Context) -> Result<Self> {
+    pub(super) fn new(wanted: &Wanted, tree: &Arc<Tree>, roles: bool, turn: Arc<Mutex<()>>, cx: &Context) -> Result<Self> {
         let password = wanted.password.as_ref().map(|password| password.expose());
         let config = container(cx, &wanted.spec, wanted.user.as_deref(), password)?;
-        Ok(Self::of(config, &wanted.core, tree, roles))
+        Ok(Self::of(config, &wanted.core, tree, roles, turn))
     }
 
     /// Of the database that `config` names, under names that begin with `core`.
-    pub(super) fn of(config: Config, core: &str, tree: &Arc<Tree>, roles: bool) -> Self {
-        Self { config, tree: Arc::clone(tree), core: core.to_owned(), roles }
+    pub(super) fn of(config: Config, core: &str, tree: &Arc<Tree>, roles: bool, turn: Arc<Mutex<()>>) -> Self {
+        Self { config, tree: Arc::clone(tree), core: core.to_owned(), roles, turn }
     }
 
     /// Which server and database.
@@ -47,11 +50,15 @@ impl Dump {
 
     /// Takes a dump, unless the day has none: read back and found whole before anything else goes; one that is not is removed.
     async fn take(&self, cx: &Context) -> Result<Outcome> {
+        let _turn = cx.unless_cancelled(async { Ok(self.turn.lock().await) }).await?;
         let now = Timestamp::now();
         if !self.tree.is_due(now) {
             return Ok(Outcome::Idle("the tier of this day keeps no dumps".into()));
         }
         volume::warn(cx, &self.config, self.tree.root()).await;
+        let session = cx.unless_cancelled(connect(&self.config, Purpose::Ask)).await?;
+        let (server, encoding) = (session.version.to_string(), session.encoding.clone());
+        session.close().await;
         let (config, roles, context) = (self.config.clone(), self.roles, cx.clone());
         let sql = body::piped(move |mut out| async move {
             let sources = single(&config, roles, JOBS).await?;
@@ -69,6 +76,9 @@ impl Dump {
         let mut facts = Facts::new();
         facts.insert("tables".into(), seen.tables.into());
         facts.insert("rows".into(), seen.rows.into());
+        // What a proof goes by: of which release a scratch server is, and in which encoding.
+        facts.insert("server".into(), server.into());
+        facts.insert("encoding".into(), encoding.into());
         let verified = Some(Timestamp::now());
         let mark = Mark { size: Some(put.size), sha256: Some(put.sha256), verified, facts, ..Mark::default() };
         self.tree.mark(&key, &mark).await?;

@@ -12,6 +12,7 @@ mod own;
 mod own_backup;
 mod own_proof;
 mod place;
+mod proof;
 mod task;
 mod telling;
 mod volume;
@@ -31,17 +32,20 @@ use asked::Asked;
 pub(crate) use configured::{Config, settings};
 use log::{Log, Warnings};
 use machines::{MachineArgs, Machines};
+use proof::ScratchArgs;
 use telling::TellArgs;
 
 /// What the TOML file says itself, for each job or for all.
-const IN_FILE: [&str; 11] = [
+const IN_FILE: [&str; 13] = [
     "at_once",
     "ephemeral",
     "jitter",
     "late",
     "listen",
+    "pg_bin",
     "ping_url",
     "retries",
+    "scratch_dir",
     "textfile",
     "token_file",
     "webhook_form",
@@ -79,6 +83,8 @@ pub(crate) struct Serve {
     tell: TellArgs,
     #[command(flatten)]
     machines: MachineArgs,
+    #[command(flatten)]
+    scratch: ScratchArgs,
 }
 
 impl Serve {
@@ -118,7 +124,13 @@ impl Serve {
             let cx = cx.clone();
             face.cx.tasks.spawn(async move { volume::warn(&cx, &server, &place).await });
         }
-        let (served, answered) = tokio::join!(service.run(&cx), machines.run(&cx));
+        // A service that has ended answers nobody.
+        let serving = async {
+            let served = service.run(&cx).await;
+            cx.cancel.cancel();
+            served
+        };
+        let (served, answered) = tokio::join!(serving, machines.run(&cx));
         if let Some(telling) = telling {
             telling.finish(LAST_WORDS).await;
         }

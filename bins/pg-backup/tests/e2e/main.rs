@@ -22,6 +22,7 @@ mod retention;
 mod roundtrip;
 mod serve;
 mod serve_asked;
+mod serve_proof;
 mod serve_receiver;
 mod serve_told;
 mod serve_toml;

@@ -2,9 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Child;
+use std::process::{Child, Command};
 
-use crate::program::until;
+use crate::program::{Ran, until};
 use crate::serve::{Container, stop};
 
 const TOKEN: &str = "0123456789abcdef0123";
@@ -91,6 +91,18 @@ fn without_a_token_nobody_is_let_in_and_what_cannot_be_meant_is_refused() {
     assert!(!ran.err.contains("short\n"), "{ran:?}");
     container.run(&["serve", "--token-file", short], &[]).fails(2, &["--listen"]);
     container.run(&["serve", "--textfile", "metrics.txt"], &[]).fails_with_hint(2, &["metrics.txt"]);
+}
+
+#[test]
+fn a_service_that_cannot_read_its_state_ends_although_it_listens() {
+    let Some(container) = Container::new() else { return };
+    let sum = Command::new("sh").args(["-c", "printf shop | sha256sum"]).output().expect("sha256sum runs").stdout;
+    let status = format!(".state/{}.status.json", String::from_utf8_lossy(&sum[..16]));
+    std::fs::create_dir_all(container.root().join(status)).expect("a folder");
+    let mut child = container.start(&[("BACKUP_LISTEN", "127.0.0.1:0")]);
+    until("it ends", || child.try_wait().expect("a child").is_some());
+    let ran = Ran::ended(&child.wait_with_output().expect("it ended"), "serve".to_owned());
+    ran.fails(1, &["the state of shop"]);
 }
 
 #[test]

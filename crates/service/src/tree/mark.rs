@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Mark {
-    /// The file's size in bytes when it was written or first verified. Of a file of another size nothing is known.
+    /// The file's size in bytes when it was written or first verified. A file of another size is neither verified nor proven.
     pub size: Option<u64>,
     /// The digest of the file's bytes, from the same time.
     pub sha256: Option<Sha256>,

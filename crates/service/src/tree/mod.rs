@@ -83,7 +83,11 @@ impl Tree {
         while let Some(entry) = entries.try_next().await.doing(doing)? {
             let Entry::Object(key, size) = entry else { continue };
             let Some((at, tier)) = self.place(core, &key) else { continue };
-            let mark = marks.get(&key).filter(|mark| mark.size.is_none_or(|marked| marked == size)).cloned();
+            let mark = marks.get(&key).cloned().map(|mark| match mark.size {
+                // Another file than the one that was looked at.
+                Some(marked) if marked != size => Mark { verified: None, proven: None, ..mark },
+                _ => mark,
+            });
             dumps.push(Dump { id: BackupId::at(at), key, tier, size, mark: mark.unwrap_or_default() });
         }
         dumps.sort_by(|one, other| (one.id, &one.key).cmp(&(other.id, &other.key)));

@@ -1,0 +1,220 @@
+//! `serve` proves dumps on schedule: restored into a scratch server, and what was counted is there.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use backup_tests::{Major, Server};
+
+use crate::program::Ran;
+use crate::serve::{Container, stop};
+use crate::serve_receiver::Receiver;
+
+const PROOF: &str = "127.0.0.1-shop/proof";
+
+/// A service that proves, and who hears of it.
+struct Prover {
+    container: Container,
+    hook: Receiver,
+    service: Option<Child>,
+    scratch: tempfile::TempDir,
+}
+
+impl Prover {
+    fn start(more: &[(&str, &str)]) -> Option<Self> {
+        let container = Container::new()?;
+        container.server.psql("shop", "SET ROLE app; CREATE TABLE extra (id int); INSERT INTO extra VALUES (1), (2)");
+        let conf = format!(
+            "127.0.0.1:{}/shop\n0 1 1 1 * default ./backup.sh -s\n0 4 1 1 * default ./backup.sh -s -v all\n",
+            container.server.port()
+        );
+        fs::write(container.sink.folder().join("backup.conf"), conf).expect("written");
+        let mut prover = Self { container, hook: Receiver::start(&[]), service: None, scratch: open_folder() };
+        prover.serve(more);
+        Some(prover)
+    }
+
+    fn serve(&mut self, more: &[(&str, &str)]) {
+        let (url, scratch) = (self.hook.url("/t0ken"), self.scratch.path().to_str().expect("text"));
+        let own = [("WEBHOOK_URL", url.as_str()), ("BACKUP_SCRATCH_DIR", scratch)];
+        let bin = self.container.server.bin_dir().to_str().expect("text").to_owned();
+        let child = self.container.start(&[&own[..], &[("BACKUP_PG_BIN", bin.as_str())], more].concat());
+        self.service = Some(child);
+        assert_eq!(self.hook.wait(1)[0].told().0, "INFO", "the start");
+    }
+
+    fn ask(&self, job: &str) -> Ran {
+        self.container.run(&["ask", job, "--wait"], &[])
+    }
+
+    /// The proof fails, which is told, with all of `words`.
+    #[track_caller]
+    fn fails(&self, words: &[&str]) {
+        self.ask(PROOF).fails(1, words);
+        let (level, message) = self.hook.wait(1).pop().expect("a message").told();
+        assert_eq!(level, "ERROR", "{message}");
+        for word in words {
+            assert!(message.contains(word), "nothing of {word:?} in {message}");
+        }
+        assert_eq!(self.scratch.path().read_dir().expect("a folder").count(), 0, "something of the server is left");
+    }
+
+    /// The proof succeeds, which is told, and the message.
+    #[track_caller]
+    fn proves(&self) -> String {
+        self.ask(PROOF).ok();
+        let (level, message) = self.hook.wait(1).pop().expect("a message").told();
+        assert_eq!(level, "INFO", "{message}");
+        assert!(message.contains("is proven"), "{message}");
+        assert_eq!(self.scratch.path().read_dir().expect("a folder").count(), 0, "something of the server is left");
+        message
+    }
+
+    fn back_up(&self) -> PathBuf {
+        self.ask("127.0.0.1-shop").ok();
+        assert_eq!(self.hook.wait(1)[0].told().0, "INFO");
+        self.container.root().join(self.container.dumps().pop().expect("a dump"))
+    }
+
+    /// What is written down of `dump`, and where.
+    fn record(&self, dump: &Path) -> (PathBuf, String) {
+        let name = dump.file_name().expect("a name").to_string_lossy().into_owned();
+        let files = self.container.root().join("records").read_dir().expect("records").flatten();
+        let records = files.map(|file| (file.path(), fs::read_to_string(file.path()).expect("text")));
+        records.into_iter().find(|(_, text)| text.contains(&name)).expect("a record")
+    }
+
+    fn stop(&mut self) {
+        let (code, log) = stop(self.service.take().expect("it runs"));
+        assert_eq!(code, Some(0), "{log}");
+        assert!(!log.contains("hunter2") && !log.contains("t0ken"), "{log}");
+    }
+}
+
+/// A folder that the user of the scratch server can enter.
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+    folder
+}
+
+fn gunzip(file: &Path) -> String {
+    let output = Command::new("gunzip").arg("-c").arg(file).output().expect("gunzip runs");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn gzip(sql: &str, file: &Path) {
+    let out = fs::File::create(file).expect("a file");
+    let mut gzip = Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(out).spawn().expect("gzip runs");
+    gzip.stdin.take().expect("piped").write_all(sql.as_bytes()).expect("written");
+    assert!(gzip.wait().expect("it ends").success());
+}
+
+/// `sql` without the table `extra`.
+fn without_extra(sql: &str) -> String {
+    let (mut kept, mut until) = (String::new(), None);
+    for line in sql.split_inclusive('\n') {
+        if until.is_none() && line.contains("extra") {
+            until = Some(if line.starts_with("COPY ") { "\\.\n" } else { ";\n" });
+        }
+        match until {
+            None => kept.push_str(line),
+            Some(end) if line.ends_with(end) && !line.starts_with("COPY ") => until = None,
+            Some(_) => {}
+        }
+    }
+    kept
+}
+
+#[test]
+fn a_dump_is_proven_and_one_that_was_tampered_with_is_not() {
+    let Some(mut prover) = Prover::start(&[]) else { return };
+    prover.fails(&["there is no dump of 127.0.0.1-shop"]);
+    let dump = prover.back_up();
+    assert!(prover.record(&dump).1.contains(r#""proven":null"#), "{:?}", prover.record(&dump));
+    let message = prover.proves();
+    assert!(message.contains("2 tables and 20002 rows") && message.contains("PostgreSQL 15."), "{message}");
+    assert!(!message.contains("without"), "its roles are in it: {message}");
+    assert!(prover.record(&dump).1.contains(r#""proven":"2"#), "{:?}", prover.record(&dump));
+
+    // Whole, with a table less: a dump as good as any, but not the one that was written.
+    let sql = gunzip(&dump);
+    let less = without_extra(&sql);
+    assert!(less.len() < sql.len() && !less.contains("extra") && less.contains("CREATE TABLE"));
+    let written = fs::read(&dump).expect("read");
+    gzip(&less, &dump);
+    prover.fails(&["not the file that was written"]);
+    assert!(!prover.record(&dump).1.contains(r#""damaged":null"#), "{:?}", prover.record(&dump));
+
+    // The file is the right one again, and holds other rows than were counted.
+    fs::write(&dump, written).expect("written");
+    assert!(prover.proves().contains("after 1 failed"));
+    let (record, text) = prover.record(&dump);
+    let facts = text.replace(r#""rows":20002"#, r#""rows":20003"#);
+    assert_ne!(facts, text);
+    fs::write(record, facts).expect("written");
+    prover.fails(&["20003 rows were written", "20002"]);
+
+    // The next dump is proven.
+    prover.back_up();
+    prover.proves();
+    prover.stop();
+}
+
+#[test]
+fn dumps_of_pg_dump_are_proven_and_those_of_a_newer_series_are_not() {
+    let Some(mut prover) = Prover::start(&[]) else { return };
+    let folder = prover.container.root().join("daily/2098-01-01");
+    fs::create_dir_all(&folder).expect("a folder");
+    gzip(&prover.container.pg_dump("shop"), &folder.join("127.0.0.1-shop_2098-01-01_01-00-00.sql.gz"));
+    // Of its roles none is in it.
+    let message = prover.proves();
+    assert!(message.contains("2 tables and 20002 rows") && message.contains(", without "), "{message}");
+    // Cut off, as a full disk leaves it.
+    let whole = gunzip(&folder.join("127.0.0.1-shop_2098-01-01_01-00-00.sql.gz"));
+    gzip(&whole[..whole.len() / 2], &folder.join("127.0.0.1-shop_2098-01-02_01-00-00.sql.gz"));
+    prover.fails(&["2098-01-02"]);
+    let newer = Server::start(Major::V17).expect("a server");
+    newer.psql("postgres", "CREATE TABLE t (id int)");
+    let dump = newer.command("pg_dump").args(["-d", "postgres"]).output().expect("pg_dump runs");
+    assert!(dump.status.success());
+    gzip(&String::from_utf8_lossy(&dump.stdout), &folder.join("127.0.0.1-shop_2098-01-03_01-00-00.sql.gz"));
+    prover.fails(&["PostgreSQL 17 or later", "there are those of 15"]);
+    prover.stop();
+}
+
+#[test]
+fn without_programs_in_time_or_a_table_nothing_counts_as_proven() {
+    let programs = open_folder();
+    let empty = programs.path().to_str().expect("text");
+    let Some(mut prover) = Prover::start(&[("BACKUP_PG_BIN", empty)]) else { return };
+    let dump = prover.back_up();
+    prover.fails(&["takes the server programs", "there are none"]);
+    prover.stop();
+    for (name, script) in [("postgres", "echo 'postgres (PostgreSQL) 15.1'"), ("initdb", "exec sleep 600")] {
+        let file = programs.path().join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a program");
+    }
+    prover.serve(&[("BACKUP_PG_BIN", empty), ("DATABASE_SERVER_TIMEOUT", "1")]);
+    prover.fails(&["initdb", "within 1s"]);
+    prover.stop();
+    prover.serve(&[("TABLE_SCHEMA", "sales")]);
+    prover.fails(&["no table in the schema \"sales\""]);
+    prover.stop();
+    assert!(prover.record(&dump).1.contains(r#""proven":null"#), "{:?}", prover.record(&dump));
+    assert!(prover.record(&dump).1.contains(r#""damaged":null"#), "{:?}", prover.record(&dump));
+}
+
+#[test]
+fn a_verification_of_no_database_is_refused() {
+    let Some(container) = Container::new() else { return };
+    let conf = "127.0.0.1/shop\n0 4 * * * default ./backup.sh -s -v 127.0.0.1/store\n";
+    fs::write(container.sink.folder().join("backup.conf"), conf).expect("written");
+    for command in [&["serve"][..], &["config", "check"]] {
+        container.run(command, &[]).fails_with_hint(2, &["line 2", "127.0.0.1/store"]);
+    }
+}
