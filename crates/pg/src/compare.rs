@@ -1,5 +1,7 @@
-//! Whether a database is what the manifest of a backup says: counts of objects, rows and their digests, sequences, large objects.
+//! Whether a database is what a backup says: counts of objects, definitions, rows and their digests, sequences, large objects.
 
+mod definitions;
+mod normal;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -34,12 +36,19 @@ pub(crate) async fn compare(cx: &Context, target: &Restore, backup: &dyn Stored)
     for parts in databases {
         let name = target.options.rename.as_deref().unwrap_or(&parts.name);
         let doing = || format!("compare the database {}", ident(name));
-        cx.unless_cancelled(database(cx, target, parts, name, &mut checked)).await.doing(doing)?;
+        cx.unless_cancelled(Box::pin(database(cx, target, backup, parts, name, &mut checked))).await.doing(doing)?;
     }
     Ok(checked)
 }
 
-async fn database(cx: &Context, target: &Restore, parts: &Parts, name: &str, checked: &mut Checked) -> Result<()> {
+async fn database(
+    cx: &Context,
+    target: &Restore,
+    backup: &dyn Stored,
+    parts: &Parts,
+    name: &str,
+    checked: &mut Checked,
+) -> Result<()> {
     let wanted = if target.options.tables.is_empty() { None } else { Some(Wanted::of(parts, &target.options.tables)?) };
     let config = target.config.with_database(name);
     let session = connect(&config, Purpose::Restore).await?;
@@ -68,6 +77,9 @@ async fn database(cx: &Context, target: &Restore, parts: &Parts, name: &str, che
             "nothing was counted while it was taken: it comes from PostgreSQL's own programs",
         )
         .with_hint("take it with the native reader, or look for yourself with --check-sql after a restore"));
+    }
+    if wanted.is_none() {
+        Box::pin(definitions::compare(cx, &config, backup, parts, checked, &at)).await?;
     }
     let tables = tables(parts, wanted.as_ref());
     let jobs = target.options.jobs.max(1).min(tables.len().max(1));

@@ -17,7 +17,7 @@ mod temporary;
 use async_trait::async_trait;
 use backup_core::{Checked, Context, Doing, Error, Event, Restored, Result, Stored, Target};
 
-pub(crate) use layout::{Layout, Parts};
+pub(crate) use layout::{Layout, Loaded, Parts};
 use load::Load;
 use place::Place;
 pub use script::{Before, Opened, Script, Swapped};
