@@ -13,7 +13,7 @@ pub trait Clock: Debug + Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// Returns once [`now`](Self::now) is `until` or later, also if that comes about by a step of the clock or while the
-    /// machine slept. Cancel-safe.
+    /// machine slept; earlier if the clock is set back meanwhile. Cancel-safe.
     async fn sleep_until(&self, until: Timestamp);
 }
 
@@ -31,11 +31,14 @@ impl Clock for SystemClock {
     }
 
     async fn sleep_until(&self, until: Timestamp) {
+        let mut before = Timestamp::MIN;
         loop {
-            let left = until.duration_since(self.now());
-            if !left.is_positive() {
+            let now = self.now();
+            let left = until.duration_since(now);
+            if !left.is_positive() || now < before {
                 return;
             }
+            before = now;
             tokio::time::sleep(left.unsigned_abs().min(NAP)).await;
         }
     }

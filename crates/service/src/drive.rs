@@ -23,6 +23,9 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(5);
 /// How many missed runs are counted one by one.
 const MOST: u32 = 10_000;
 
+/// How far the clock may be set back without that what was due already is due again.
+const BACK: SignedDuration = SignedDuration::from_hours(1);
+
 /// What all jobs of a service share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -39,15 +42,19 @@ pub(crate) struct Drive<'a> {
     shared: &'a Shared,
     post: &'a Post,
     status: Status,
-    /// When the service started: what was due before is nobody's fault if the job never ran.
     started: Timestamp,
+    /// Since when the schedule has not been answered.
+    since: Timestamp,
 }
 
 impl<'a> Drive<'a> {
     /// Takes a job up where an earlier service left it. A run that was cut off has failed.
     pub(crate) fn new(job: &'a Job, shared: &'a Shared, post: &'a Post) -> Result<Self> {
         let status = shared.statuses.load(&job.name)?;
-        let mut drive = Self { job, shared, post, status, started: shared.clock.now() };
+        let started = shared.clock.now();
+        // What was due before the service started is nobody's fault if the job never ran.
+        let since = status.answered.unwrap_or(started);
+        let mut drive = Self { job, shared, post, status, started, since };
         if let Some(begun) = drive.status.begun.filter(|_| drive.status.is_under_way()) {
             let error = Error::failed(format!("the run that began at {begun} was cut off"));
             drive.keep(Err(error), SignedDuration::ZERO)?;
@@ -83,31 +90,41 @@ impl<'a> Drive<'a> {
         self.shared.statuses.store(&self.job.name, &self.status)
     }
 
-    /// Since when the schedule has not been answered. A time in the future is that of a clock that was ahead.
-    fn since(&self) -> Timestamp {
-        self.status.answered.filter(|answered| *answered <= self.now()).unwrap_or(self.started.min(self.now()))
+    /// Since when the schedule has not been answered. A time far in the future is that of a clock that was ahead.
+    fn since(&mut self) -> Timestamp {
+        let now = self.now();
+        if self.since.duration_since(now) > BACK {
+            self.since = now;
+        }
+        self.since
     }
 
     /// Waits until the job is due, is to be tried again, or somebody asks for it.
-    async fn wait(&self) -> Why {
-        let due = self.job.schedule.next(self.since());
-        let again = (1..=self.job.retries).contains(&self.status.failures).then(|| {
-            let after = AGAIN.saturating_mul(1 << (self.status.failures - 1).min(16));
-            self.status.ended.unwrap_or(self.started).min(self.now()).checked_add(after).unwrap_or(Timestamp::MAX)
-        });
-        let planned = match (due, again) {
-            (due, Some(again)) if due.is_none_or(|due| again < due) => Some((again, Why::Again)),
-            (Some(due), _) => Some((due.checked_add(self.jitter()).unwrap_or(due), Why::Due(due))),
-            (None, _) => None,
-        };
-        self.post.announce(planned.map(|(until, _)| until));
-        let Some((until, why)) = planned else {
-            self.post.asked.notified().await;
-            return Why::Asked;
-        };
-        tokio::select! {
-            () = self.post.asked.notified() => Why::Asked,
-            () = self.shared.clock.sleep_until(until) => why,
+    async fn wait(&mut self) -> Why {
+        loop {
+            let due = self.job.schedule.next(self.since());
+            let again = (1..=self.job.retries).contains(&self.status.failures).then(|| {
+                let after = AGAIN.saturating_mul(1 << (self.status.failures - 1).min(16));
+                self.status.ended.unwrap_or(self.started).min(self.now()).checked_add(after).unwrap_or(Timestamp::MAX)
+            });
+            let planned = match (due, again) {
+                (due, Some(again)) if due.is_none_or(|due| again < due) => Some((again, Why::Again)),
+                (Some(due), _) => Some((due.checked_add(self.jitter()).unwrap_or(due), Why::Due(due))),
+                (None, _) => None,
+            };
+            self.post.announce(planned.map(|(until, _)| until));
+            let Some((until, why)) = planned else {
+                self.post.asked.notified().await;
+                return Why::Asked;
+            };
+            tokio::select! {
+                () = self.post.asked.notified() => return Why::Asked,
+                () = self.shared.clock.sleep_until(until) => {}
+            }
+            // Earlier than that if the clock was set back: what is next may be another.
+            if self.now() >= until {
+                return why;
+            }
         }
     }
 
@@ -122,24 +139,26 @@ impl<'a> Drive<'a> {
     /// One run, with all that is kept and told of it.
     async fn once(&mut self, cx: &Context, why: Why) -> Result<()> {
         self.post.announce(None);
-        let due = self.job.schedule.due(self.since(), self.now(), MOST);
+        let since = self.since();
+        let due = self.job.schedule.due(since, self.now(), MOST);
         if let Some(due) = due {
             // Only the last of what was due happens now, and not even that if its time is long past.
             let is_late = self.now().duration_since(due.last) > self.job.late;
             let count = if is_late { due.count } else { due.count - 1 };
             if count > 0 {
+                // Kept together with what answers it: a service that is killed meanwhile counts none of them twice.
                 self.status.missed += u64::from(count);
-                self.store()?;
                 self.tell(What::Missed { due: due.first, count });
             }
         }
         let now = self.now();
         let due = due.map_or(now, |due| due.last);
+        self.since = since.max(due);
         let late = now.checked_add(self.job.late).unwrap_or(Timestamp::MAX);
         let waiting = async { self.shared.at_once.acquire().await.doing(|| "wait for other jobs") };
         let permit = self.late_told(late, What::Late { due, begun: false }, cx.unless_cancelled(waiting)).await?;
         let begun = Instant::now();
-        (self.status.begun, self.status.answered) = (Some(self.now()), Some(due));
+        (self.status.begun, self.status.answered) = (Some(self.now()), Some(self.since));
         self.store()?;
         self.tell(What::Begun);
         let ran = self.late_told(late, What::Late { due, begun: true }, self.job.work.run(cx, why)).await;
@@ -150,11 +169,17 @@ impl<'a> Drive<'a> {
     /// Awaits `work`, and tells `what` if it is not done at `late`.
     async fn late_told<T>(&self, late: Timestamp, what: What, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            () = self.shared.clock.sleep_until(late) => self.tell(what),
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = self.shared.clock.sleep_until(late) => {}
+            }
+            if self.now() >= late {
+                break;
+            }
         }
+        self.tell(what);
         work.await
     }
 

@@ -23,8 +23,9 @@ enum Rule {
 impl Schedule {
     /// A cron expression of five fields, or `@daily` and its like, in the local time of `zone`.
     ///
-    /// Where the clock goes forward over the time of a job with a fixed time, the job is due when the gap ends; where it goes
-    /// back, the job is due once.
+    /// Where the clock goes forward over the time of a job with one fixed time, the job is due when the gap ends; where it goes
+    /// back, the job is due once. A job with several hours or minutes is due whenever a clock on the wall shows them: not in a
+    /// gap, and twice in an hour that is repeated.
     pub fn cron(expression: &str, zone: TimeZone) -> Result<Self> {
         let wrong = || Error::usage(format!("{expression:?} is no cron expression"));
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();

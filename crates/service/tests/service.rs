@@ -270,10 +270,28 @@ async fn a_clock_that_was_years_ahead_stops_no_backup() {
     assert_eq!(timeless(bench.at_time("2036-11-01T01:00:00Z").await), done());
     // The clock is set right, under the service's feet.
     assert_eq!(bench.at_time("2026-11-01T12:00:00Z").await, [""; 0]);
+    assert_eq!(timeless(bench.at_time("2026-11-02T01:00:00Z").await), done());
+    assert_eq!(bench.at_time("2026-11-01T12:00:00Z").await, [""; 0]);
     bench.stop().await;
     bench.start(vec![daily(&work)], 1).await;
     assert_eq!(bench.settle().await, [""; 0]);
     assert_eq!(timeless(bench.at_time("2026-11-02T01:00:00Z").await), done());
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_by_seconds_takes_no_backup_twice() {
+    let work = Arc::new(Told::default());
+    let mut bench = Bench::at("2026-01-01T12:00:00Z");
+    bench.start(vec![daily(&work)], 1).await;
+    bench.at_time("2026-01-02T01:00:00Z").await;
+    assert_eq!(bench.at_time("2026-01-02T00:59:30Z").await, [""; 0]);
+    bench.desk().ask(&name("shop")).expect("a job");
+    assert_eq!(timeless(bench.settle().await), done());
+    bench.stop().await;
+    bench.start(vec![daily(&work)], 1).await;
+    assert_eq!(bench.at_time("2026-01-02T01:00:10Z").await, [""; 0]);
+    assert_eq!(timeless(bench.at_time("2026-01-03T01:00:00Z").await), done());
     bench.stop().await;
 }
 
