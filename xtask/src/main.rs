@@ -27,11 +27,17 @@ enum Chore {
 enum What {
     /// pg-backup against pg_dumpall, pg_dump and psql
     Pg(bench::Options),
+    /// pg-backup serve --once of many small databases against a loop of pg_dump and gzip
+    Serve(bench::ServeOptions),
 }
 
 fn main() -> ExitCode {
-    let Xtask { chore: Chore::Bench { what: What::Pg(options) } } = Xtask::parse();
-    match bench::run(&options) {
+    let Xtask { chore: Chore::Bench { what } } = Xtask::parse();
+    let done = match what {
+        What::Pg(options) => bench::run(&options),
+        What::Serve(options) => bench::serve(&options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error}");

@@ -49,3 +49,30 @@ pub(super) fn fill(server: &Server, size: u64, tables: u32) -> Result<()> {
     server.try_psql("bench", "CHECKPOINT")?;
     Ok(())
 }
+
+/// Makes small databases of these names: some tables with keys, an index, a view and a function, and a name of its own in each.
+pub(super) fn fill_small(server: &Server, names: &[String]) -> Result<()> {
+    server
+        .try_psql("postgres", "CREATE ROLE bench_owner; CREATE ROLE bench_reader; CREATE DATABASE small OWNER bench_owner")?;
+    let tables: String = (1..=10)
+        .map(|n| {
+            format!(
+                "CREATE TABLE t{n} (id serial PRIMARY KEY, name text NOT NULL DEFAULT 'none', at date, CHECK (id > 0));\n\
+                 CREATE INDEX ON t{n} (name);\nCOMMENT ON TABLE t{n} IS 'number {n}';\nGRANT SELECT ON t{n} TO bench_reader;\n\
+                 INSERT INTO t{n} (name, at) SELECT md5(m::text), date '2024-01-01' + m FROM generate_series(1, 200) m;\n"
+            )
+        })
+        .collect();
+    let script = format!(
+        "SET ROLE bench_owner;\n{tables}CREATE VIEW v AS SELECT name FROM t1;\n\
+         CREATE FUNCTION f(n int) RETURNS int LANGUAGE sql AS 'SELECT n + 1';\n\
+         ALTER TABLE t2 ADD FOREIGN KEY (id) REFERENCES t1;\n"
+    );
+    server.feed("small", &[], format!("BEGIN;\n{script}COMMIT;\nVACUUM ANALYZE;\n").as_bytes())?;
+    for name in names {
+        server.try_psql("postgres", &format!("CREATE DATABASE {name} TEMPLATE small OWNER bench_owner"))?;
+        server.try_psql(name, &format!("CREATE TABLE me AS SELECT '{name}' AS name"))?;
+    }
+    server.try_psql("postgres", "DROP DATABASE small; CHECKPOINT")?;
+    Ok(())
+}

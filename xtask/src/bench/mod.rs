@@ -2,6 +2,8 @@
 
 mod contents;
 mod data;
+mod rows;
+mod serve;
 mod stats;
 mod tools;
 
@@ -12,8 +14,9 @@ use backup_tests::{Major, Server, Setup};
 use clap::Args;
 use serde_json::{Value, json};
 
-use stats::Ratio;
-use tools::{Sample, Tool, Tools};
+use rows::Row;
+pub(crate) use serve::{Options as ServeOptions, run as serve};
+use tools::{Tool, Tools};
 
 /// Anything that ends the run, in words.
 pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -58,20 +61,12 @@ const ROWS: [(Tool, Tool, Option<f64>); 10] = [
 ];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let start = || {
-        let conf = ["max_locks_per_transaction = 512", "shared_buffers = 256MB", "max_wal_size = 8GB", "autovacuum = off"];
-        let setup = Setup { conf: conf.map(str::to_owned).to_vec(), ..Setup::default() };
-        Server::start_with(Major::V15, &setup).ok_or("there is no PostgreSQL 15: run ci/install")
-    };
     let (source, target) = (start()?, start()?);
     eprintln!("filling a database of about {} MiB", options.size >> 20);
     data::fill(&source, options.size, options.tables)?;
-    let program = std::fs::canonicalize(&options.program)
-        .map_err(|error| format!("{}: {error}; cargo build --release -p pg-backup", options.program.display()))?;
-    std::fs::create_dir_all(&options.work)?;
-    let work = tempfile::Builder::new().prefix("pg-").tempdir_in(&options.work)?;
-    let work_path = std::fs::canonicalize(work.path())?;
-    let tools = Tools { program, source: &source, target: &target, work: work_path };
+    let work = work(&options.work)?;
+    let tools =
+        Tools { program: program(&options.program)?, source: &source, target: &target, work: work.path().canonicalize()? };
     let wanted = |ours: Tool, peer: Tool| {
         let name = format!("{ours:?} {peer:?}");
         ours == peer || options.only.is_empty() || options.only.iter().any(|only| name.contains(only.as_str()))
@@ -79,97 +74,66 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let rows: Vec<_> = ROWS.into_iter().filter(|(ours, peer, _)| wanted(*ours, *peer)).collect();
 
     // Warms up what is read, and is what says that a figure counts at all.
-    let expected = contents::of(&source)?;
+    let expected = contents::of(&source, &["bench"])?;
     tools.prepare()?;
     for tool in Tool::ALL.into_iter().filter(|tool| rows.iter().any(|(ours, peer, _)| tool == ours || tool == peer)) {
         let sample = tools.run(tool)?;
         eprintln!("{tool:?}: {sample}; is it whole?");
         tools.bring_back(tool)?;
-        if tool.makes_a_copy() && contents::of(&target)? != expected {
+        if tool.makes_a_copy() && contents::of(&target, &["bench"])? != expected {
             return Err(format!("what {tool:?} made is not what the source holds: no figure counts").into());
         }
         tools.tidy(tool)?;
     }
 
-    let mut measured = Vec::new();
-    let mut kept = Vec::new();
-    for (ours, peer, most) in rows {
-        let mut pairs = Vec::new();
-        for round in 0..options.rounds {
-            // A B B A: what drifts hits both alike.
-            let pair = if round % 2 == 0 {
-                let first = tools.once(ours)?;
-                (first, tools.once(peer)?)
-            } else {
-                let first = tools.once(peer)?;
-                (tools.once(ours)?, first)
-            };
-            eprintln!("{ours:?} {} | {peer:?} {}", pair.0, pair.1);
-            kept.push(json!({"ours": format!("{ours:?}"), "peer": format!("{peer:?}"), "round": round,
-                "samples": [pair.0.json(), pair.1.json()]}));
-            pairs.push(pair);
-        }
-        measured.push(Row { ours, peer, most, pairs });
+    let measure = |(ours, peer, most): (Tool, Tool, _)| {
+        Row::measure([ours.name(), peer.name()], most, options.rounds, |side| tools.once([ours, peer][side]))
+    };
+    let measured = rows.into_iter().map(measure).collect::<Result<Vec<Row>>>()?;
+    let data = json!({"size": options.size, "tables": options.tables, "rounds": options.rounds,
+        "database_bytes": source.psql("bench", "SELECT pg_database_size('bench')")});
+    report(data, &tools.program, &source, &measured, options.json.as_deref())
+}
+
+fn start() -> Result<Server> {
+    let conf = ["max_locks_per_transaction = 512", "shared_buffers = 256MB", "max_wal_size = 8GB", "autovacuum = off"];
+    let setup = Setup { conf: conf.map(str::to_owned).to_vec(), ..Setup::default() };
+    Ok(Server::start_with(Major::V15, &setup).ok_or("there is no PostgreSQL 15: run ci/install")?)
+}
+
+fn program(path: &Path) -> Result<PathBuf> {
+    let none = |error| format!("{}: {error}; cargo build --release -p pg-backup", path.display());
+    Ok(path.canonicalize().map_err(none)?)
+}
+
+/// A folder for outputs, gone in the end.
+fn work(within: &Path) -> Result<tempfile::TempDir> {
+    std::fs::create_dir_all(within)?;
+    Ok(tempfile::Builder::new().prefix("pg-").tempdir_in(within)?)
+}
+
+/// Keeps every sample, and prints the table.
+fn report(data: Value, program: &Path, source: &Server, measured: &[Row], json: Option<&Path>) -> Result<()> {
+    let conditions = conditions(data, program, source)?;
+    if let Some(path) = json {
+        let samples: Vec<Value> = measured.iter().flat_map(Row::json).collect();
+        let report = json!({"conditions": conditions, "samples": samples});
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
-    let report = json!({"conditions": conditions(options, &tools)?, "samples": kept});
-    if let Some(path) = &options.json {
-        write(path, &report)?;
-    }
-    println!("{}\n", report["conditions"]);
-    print(&measured);
+    println!("{conditions}\n");
+    rows::print(measured);
     Ok(())
 }
 
-/// What was measured of two tools side by side.
-struct Row {
-    ours: Tool,
-    peer: Tool,
-    most: Option<f64>,
-    pairs: Vec<(Sample, Sample)>,
-}
-
-fn print(measured: &[Row]) {
-    println!(
-        "| | wall, ratio [95 %] | most | client CPU, ratio | server CPU, ratio | wall s | client CPU s | server CPU s | peak MiB | stored MiB |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
-    for Row { ours, peer, most, pairs } in measured {
-        let ratio = |of: fn(&Sample) -> f64| Ratio::of(pairs.iter().map(|(ours, peer)| of(ours) / of(peer)));
-        let both = |of: fn(&Sample) -> f64, digits: usize| {
-            let [ours, peer] = [0, 1].map(|side| stats::median(pairs.iter().map(|p| of(if side == 0 { &p.0 } else { &p.1 }))));
-            format!("{ours:.digits$} : {peer:.digits$}")
-        };
-        let wall = ratio(|sample| sample.wall);
-        let most = most.map_or_else(String::new, |most| format!("{most}{}", if wall.median <= most { "" } else { ", missed" }));
-        println!(
-            "| {} : {} | {wall} | {most} | {} | {} | {} | {} | {} | {} | {} |",
-            ours.name(),
-            peer.name(),
-            ratio(|sample| sample.cpu),
-            ratio(|sample| sample.server_cpu),
-            both(|sample| sample.wall, 1),
-            both(|sample| sample.cpu, 1),
-            both(|sample| sample.server_cpu, 1),
-            both(|sample| sample.peak as f64 / f64::from(1 << 20), 0),
-            both(|sample| sample.bytes_out as f64 / f64::from(1 << 20), 0),
-        );
-        if ours == peer && !(wall.low..=wall.high).contains(&1.0) {
-            println!("\n**The run is void: the peer against itself is not 1.00.**\n");
-        }
-    }
-}
-
-fn conditions(options: &Options, tools: &Tools<'_>) -> Result<Value> {
-    let source = tools.source;
+fn conditions(data: Value, program: &Path, source: &Server) -> Result<Value> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     Ok(json!({
-        "program": said(Command::new(&tools.program).arg("--version"))?,
+        "program": said(Command::new(program).arg("--version"))?,
         "commit": said(Command::new("git").args(["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=, changed"]))?,
         "server": source.psql("postgres", "SELECT version()"),
-        "size": options.size, "tables": options.tables, "rounds": options.rounds,
-        "database_bytes": source.psql("bench", "SELECT pg_database_size('bench')"),
+        "data": data,
         "cpu": model.trim_start_matches(['\t', ' ', ':']),
         "cpus": std::thread::available_parallelism().map_or(0, usize::from),
         "load": read("/proc/loadavg").trim(),
@@ -185,10 +149,6 @@ fn said(command: &mut Command) -> Result<String> {
         return Err(format!("{command:?}: {}", output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-fn write(path: &Path, report: &Value) -> Result<()> {
-    Ok(std::fs::write(path, serde_json::to_vec_pretty(report)?)?)
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -168,15 +168,9 @@ impl Tools<'_> {
             self.empty_target()?;
         }
         let server = if tool.restores() { self.target } else { self.source };
-        let before = self.server_cpu(server)?;
-        let usage = measure(&mut self.shell(server, tool.script()))?;
-        ok(usage.status, tool.name())?;
-        // The server's children are counted once they have ended, which is a moment after their clients.
-        std::thread::sleep(Duration::from_millis(300));
-        let Usage { wall, cpu, peak, .. } = usage;
-        let server_cpu = (self.server_cpu(server)? - before).as_secs_f64();
+        let sample = Sample::of(tool.name(), server, &mut self.shell(server, tool.script()))?;
         let (bytes_in, bytes_out) = (bytes(&self.work.join(tool.input()))?, bytes(&self.work.join("out"))?);
-        Ok(Sample { wall: wall.as_secs_f64(), cpu: cpu.as_secs_f64(), server_cpu, peak, bytes_in, bytes_out })
+        Ok(Sample { bytes_in, bytes_out, ..sample })
     }
 
     /// Brings what it left into the other server, if it did not do that itself.
@@ -203,7 +197,7 @@ impl Tools<'_> {
         Ok(())
     }
 
-    fn shell(&self, server: &Server, script: &str) -> Command {
+    pub(super) fn shell(&self, server: &Server, script: &str) -> Command {
         // Programs of this server, its environment, and nobody's own.
         let mut command = server.command("psql");
         let mut shell = Command::new("bash");
@@ -220,14 +214,20 @@ impl Tools<'_> {
         shell.env("PG_BACKUP", &self.program).env("OUT", self.work.join("out")).env("KEPT", self.work.join("kept"));
         shell
     }
-
-    fn server_cpu(&self, server: &Server) -> Result<Duration> {
-        let file = std::fs::read_to_string(server.dir().join("data/postmaster.pid"))?;
-        Ok(cpu(file.lines().next().unwrap_or_default().parse()?)?)
-    }
 }
 
 impl Sample {
+    /// What `command` takes, of itself and of `server`.
+    pub(super) fn of(name: &str, server: &Server, command: &mut Command) -> Result<Self> {
+        let before = server_cpu(server)?;
+        let Usage { status, wall, cpu, peak, .. } = measure(command)?;
+        ok(status, name)?;
+        // The server's children are counted once they have ended, which is a moment after their clients.
+        std::thread::sleep(Duration::from_millis(300));
+        let server_cpu = (server_cpu(server)? - before).as_secs_f64();
+        Ok(Self { wall: wall.as_secs_f64(), cpu: cpu.as_secs_f64(), server_cpu, peak, bytes_in: 0, bytes_out: 0 })
+    }
+
     /// As it is kept.
     pub(super) fn json(&self) -> Value {
         let Self { wall, cpu, server_cpu, peak, bytes_in, bytes_out } = self;
@@ -248,16 +248,21 @@ impl fmt::Display for Sample {
     }
 }
 
+fn server_cpu(server: &Server) -> Result<Duration> {
+    let file = std::fs::read_to_string(server.dir().join("data/postmaster.pid"))?;
+    Ok(cpu(file.lines().next().unwrap_or_default().parse()?)?)
+}
+
 fn path(server: &Server) -> String {
     format!("{}:{}", server.bin_dir().display(), std::env::var("PATH").unwrap_or_default())
 }
 
-fn ok(status: std::process::ExitStatus, what: &str) -> Result<()> {
+pub(super) fn ok(status: std::process::ExitStatus, what: &str) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("{what}: {status}").into()) }
 }
 
 /// How many bytes the files at or under `path` have.
-fn bytes(path: &Path) -> Result<u64> {
+pub(super) fn bytes(path: &Path) -> Result<u64> {
     let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(0) };
     if !meta.is_dir() {
         return Ok(meta.len());
