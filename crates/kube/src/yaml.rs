@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_could_be_meant_in_two_ways_or_could_grow_is_refused() {
-        let deep = "[".repeat(100_000);
+        let (deep, deeper) = ("- ".repeat(DEEPEST + 1), "[".repeat(100_000));
         for (text, what) in [
             ("a: s3cret\n b: - [", "line 2: "),
             ("a: &x [s3cret]\nb: *x", "line 2: aliases"),
@@ -105,6 +105,7 @@ mod tests {
             ("? [s3cret]\n: b", "line 1: a key is no text"),
             ("a: s3cret\n---\nb: c", "line 2: a second document"),
             (&deep, "line 1: it is nested too deep"),
+            (&deeper, "line 1: "),
             ("\"s3cret", ": it is no YAML"),
         ] {
             let error = parse(text).expect_err(what);
