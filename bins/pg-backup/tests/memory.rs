@@ -1,7 +1,10 @@
-//! Peak memory of each command: at most 64 MiB, twice the widest row, and 8 KiB for each table, whatever the size.
+//! Peak memory of each command: at most 64 MiB, twice the widest row, and 8 KiB for each table, whatever the size. A service
+//! that waits has at most 30 MiB.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use backup_tests::usage::measure;
 use backup_tests::{Major, Server, Setup};
@@ -107,4 +110,33 @@ fn a_large_table_takes_nothing_more() {
          FROM generate_series(1, 700000) n",
     );
     case.stays_below_its_bound();
+}
+
+#[test]
+fn a_service_that_waits_has_at_most_30_mib() {
+    let Some(server) = Server::start(Major::V15) else { return };
+    server.psql("postgres", "CREATE DATABASE shop");
+    let rows = "CREATE TABLE large AS SELECT n AS id, md5(n::text) AS a, repeat(md5(n::text), 5) AS b FROM generate_series(1, 200000) n";
+    server.psql("shop", rows);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pg-backup"));
+    command.arg("serve").current_dir(folder.path()).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    // The container's five variables, the test's port, and a folder that may be on any file system.
+    command.env("DATABASE_SERVICE_NAME", "127.0.0.1").env("POSTGRESQL_DATABASE", "shop").env("POSTGRESQL_USER", "postgres");
+    command.env("POSTGRESQL_PASSWORD", "none").env("BACKUP_DIR", folder.path().join("backups"));
+    command.env("POSTGRESQL_PORT_NUM", server.port().to_string()).env("BACKUP_EPHEMERAL", "true");
+    let mut service = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut log = BufReader::new(service.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let done = log.find(|line| line.contains(" holds ") || line.contains("ERROR"));
+    // What is given back, is given back a moment later.
+    std::thread::sleep(Duration::from_secs(3));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.id())).expect("it runs");
+    service.kill().and_then(|()| service.wait()).expect("ended");
+    assert!(done.as_ref().is_some_and(|line| line.contains("holds 1 tables and 200000 rows")), "{done:?}");
+    let kib = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.strip_suffix(" kB"));
+        value.and_then(|value| value.trim().parse::<u64>().ok()).expect("proc(5)")
+    };
+    let [idle, anonymous, peak] = [kib("VmRSS:"), kib("RssAnon:"), kib("VmHWM:")];
+    assert!(idle <= 30 * 1024, "it waits with {idle} KiB, {anonymous} KiB of them its own, after a peak of {peak} KiB");
 }
