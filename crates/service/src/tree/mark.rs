@@ -1,6 +1,6 @@
 //! What is known of each dump in a tree: a small file each in the folder `records`, which the container never looks into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backup_core::{Depth, Doing, Entry, Facts, Key, Kind, Result, Sha256, Sink, body};
 use futures_util::TryStreamExt;
@@ -34,15 +34,21 @@ struct Stored {
     mark: Mark,
 }
 
-const FOLDER: &str = "records";
+/// The folder that marks lie in.
+pub(super) const FOLDER: &str = "records";
 
 /// The most that is read of a mark, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// The newest mark of each dump. One that cannot be understood counts for nothing.
-pub(super) async fn read(sink: &dyn Sink) -> Result<BTreeMap<Key, Mark>> {
+/// The newest mark of each of `files`. One that cannot be understood counts for nothing.
+pub(super) async fn read(sink: &dyn Sink, files: impl Iterator<Item = &Key>) -> Result<BTreeMap<Key, Mark>> {
+    let stems: BTreeSet<String> = files.map(stem).collect();
     let mut newest: BTreeMap<Key, Stored> = BTreeMap::new();
     for key in keys(sink).await? {
+        // A tree has the marks of many databases, and each of them is listed in turn.
+        if !key.file_name().split_once('-').is_some_and(|(stem, _)| stems.contains(stem)) {
+            continue;
+        }
         let text = match sink.get(&key, None).await {
             Ok(body) => body::to_vec(body, LONGEST).await,
             // Another process has put a newer one in its place.

@@ -2,8 +2,11 @@
 
 mod mark;
 mod name;
+#[cfg(test)]
+mod tests;
 mod tier;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +17,7 @@ use backup_core::{BackupId, Body, Depth, Directory, Doing, Entry, Error, Keep, K
 use backup_core::{Tally, Verdict, body, judge};
 use futures_util::TryStreamExt;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 use tokio::io::BufReader;
 
 pub use mark::Mark;
@@ -23,6 +26,9 @@ pub use tier::{Tier, Tiers};
 
 /// How old a hidden file must be that nobody holds open before it is removed.
 const DEAD: Duration = Duration::from_secs(60 * 60);
+
+/// How far in the future a dump may be by its name without being one of a time to come: names have no seconds, or are taken.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// How a tree is laid out and how much of it stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,20 +82,44 @@ impl Tree {
     pub async fn list(&self, core: &str) -> Result<Vec<Dump>> {
         name::check(core)?;
         let doing = || format!("list the dumps of {core} in {}", self.root.display());
-        let marks = mark::read(&self.sink).await.doing(doing)?;
-        let mut dumps: Vec<Dump> = Vec::new();
+        let files = self.files(core).await.doing(doing)?;
+        let marks = mark::read(&self.sink, files.iter().map(|(key, _)| key)).await.doing(doing)?;
+        Ok(self.dumps(core, files, &marks))
+    }
+
+    /// The files that are dumps of `core`, with their sizes.
+    async fn files(&self, core: &str) -> Result<Vec<(Key, u64)>> {
+        let mut files = Vec::new();
         let root = Key::root();
-        let mut entries = self.sink.list(&root, Depth::All);
-        while let Some(entry) = entries.try_next().await.doing(doing)? {
-            let Entry::Object(key, size) = entry else { continue };
-            let Some((at, tier)) = self.place(core, &key) else { continue };
+        let mut tops = self.sink.list(&root, Depth::One);
+        while let Some(top) = tops.try_next().await? {
+            let Entry::Group(folder) = top else { continue };
+            if folder.as_str() == mark::FOLDER {
+                continue;
+            }
+            let mut entries = self.sink.list(&folder, Depth::All);
+            while let Some(entry) = entries.try_next().await? {
+                match entry {
+                    Entry::Object(key, size) if self.place(core, &key).is_some() => files.push((key, size)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// The dumps of `core` among `files`, oldest first.
+    fn dumps(&self, core: &str, files: impl IntoIterator<Item = (Key, u64)>, marks: &BTreeMap<Key, Mark>) -> Vec<Dump> {
+        let dump = |(key, size): (Key, u64)| {
+            let (at, tier) = self.place(core, &key)?;
             let mark = marks.get(&key).cloned().map(|mark| match mark.size {
                 // Another file than the one that was looked at.
                 Some(marked) if marked != size => Mark { verified: None, proven: None, ..mark },
                 _ => mark,
             });
-            dumps.push(Dump { id: BackupId::at(at), key, tier, size, mark: mark.unwrap_or_default() });
-        }
+            Some(Dump { id: BackupId::at(at), key, tier, size, mark: mark.unwrap_or_default() })
+        };
+        let mut dumps: Vec<Dump> = files.into_iter().filter_map(dump).collect();
         dumps.sort_by(|one, other| (one.id, &one.key).cmp(&(other.id, &other.key)));
         // Both generations may have written in the same minute: each dump has an ID of its own.
         let mut newest = None;
@@ -97,7 +127,7 @@ impl Tree {
             dump.id = BackupId::next(dump.id.time(), newest);
             newest = Some(dump.id);
         }
-        Ok(dumps)
+        dumps
     }
 
     /// When the dump at `key` was taken and in which tier it is, if it is one of `core`.
@@ -113,19 +143,37 @@ impl Tree {
         Some((at, tier))
     }
 
-    /// Where a dump of `core` that is taken at `now` goes, in the tier of its day; `None` on a day that has none.
-    fn key(&self, core: &str, now: Timestamp) -> Result<Option<Key>> {
-        let at = now.to_zoned(self.zone.clone());
+    /// Where a dump of `core` that is taken at `at` goes, in the tier of its day; `None` on a day that has none.
+    fn key(&self, core: &str, at: &Zoned) -> Result<Option<Key>> {
         let day = at.strftime("%Y-%m-%d");
         let key = match self.layout {
-            Layout::First(_) => format!("{day}/{}", Style::Minutes.name(core, &at)),
-            Layout::Dated(_) => format!("{day}/{}", Style::Seconds.name(core, &at)),
-            Layout::Rolling(tiers) => match tiers.tier(&at) {
-                Some(tier) => format!("{tier}/{day}/{}", Style::Seconds.name(core, &at)),
+            Layout::First(_) => format!("{day}/{}", Style::Minutes.name(core, at)),
+            Layout::Dated(_) => format!("{day}/{}", Style::Seconds.name(core, at)),
+            Layout::Rolling(tiers) => match tiers.tier(at) {
+                Some(tier) => format!("{tier}/{day}/{}", Style::Seconds.name(core, at)),
                 None => return Ok(None),
             },
         };
         key.parse().map(Some)
+    }
+
+    /// Where a dump that is taken at `now` goes if `taken` are there. By its name it is newer than each of them, but for those
+    /// of a time to come: in the hour that is repeated when summer ends, names tell the time of the first.
+    fn free(&self, core: &str, now: Timestamp, taken: &[Dump]) -> Result<Key> {
+        let step = if matches!(self.layout, Layout::First(_)) { 1.minute() } else { 1.second() };
+        let newest = taken.iter().map(|dump| dump.id.time()).filter(|time| time.duration_since(now) <= AHEAD).max();
+        let mut at = now.to_zoned(self.zone.clone());
+        loop {
+            let none = || Error::failed(format!("no dump of {core} is due today: the tiers that would have it keep none"));
+            let key = self.key(core, &at)?.ok_or_else(none)?;
+            let older = newest.filter(|newest| self.place(core, &key).is_none_or(|(time, _)| time <= *newest));
+            if older.is_none() && taken.iter().all(|dump| dump.key != key) {
+                return Ok(key);
+            }
+            let clock = older.map_or(at.datetime(), |newest| self.zone.to_datetime(newest).max(at.datetime()));
+            let next = clock.checked_add(step).and_then(|clock| self.zone.to_zoned(clock));
+            at = next.doing(|| "find a free name")?;
+        }
     }
 
     /// Whether a dump is due on the day of `now`.
@@ -140,18 +188,8 @@ impl Tree {
     /// if there is a dump of that minute or second already, it goes by a later one.
     pub async fn put(&self, core: &str, now: Timestamp, sql: Body) -> Result<(Key, Put)> {
         name::check(core)?;
-        let step =
-            if matches!(self.layout, Layout::First(_)) { SignedDuration::from_mins(1) } else { SignedDuration::from_secs(1) };
-        let taken = self.list(core).await?;
-        let mut at = now;
-        let key = loop {
-            let none = || Error::failed(format!("no dump of {core} is due today: the tiers that would have it keep none"));
-            let key = self.key(core, at)?.ok_or_else(none)?;
-            if !taken.iter().any(|dump| dump.key == key) {
-                break key;
-            }
-            at = at.checked_add(step).doing(|| "find a free name")?;
-        };
+        let taken = self.files(core).await.doing(|| format!("list the dumps of {core} in {}", self.root.display()))?;
+        let key = self.free(core, now, &self.dumps(core, taken, &BTreeMap::new()))?;
         let zipped = body::sound(GzipEncoder::new(BufReader::with_capacity(body::CHUNK, sql)));
         let put = self.sink.put(&key, zipped).await.doing(|| format!("store {key} in {}", self.root.display()))?;
         Ok((key, put))
@@ -184,9 +222,11 @@ impl Tree {
     }
 
     /// Judges the dumps of `core`: in each tier the newest so many stay, and whatever the numbers say, what is above all rules
-    /// of [`judge`]. Dumps in folders that the layout does not have are left alone: there is no verdict of them.
+    /// of [`judge`]. There is no verdict of dumps in folders that the layout does not have, which are left alone, and none of
+    /// those of a time to come: a clock that was ahead has named them, and they take no other's place until then.
     pub fn judge(&self, dumps: &[Dump], now: Timestamp) -> Vec<Verdict> {
-        let record = |dump: &Dump| Records {
+        let dumps: Vec<&Dump> = dumps.iter().filter(|dump| dump.id.time().duration_since(now) <= AHEAD).collect();
+        let record = |dump: &&Dump| Records {
             verified: dump.mark.verified.filter(|_| dump.mark.damaged.is_none()),
             proven: dump.mark.proven.filter(|_| dump.mark.damaged.is_none()),
             damaged: dump.mark.damaged.is_some(),
@@ -227,8 +267,18 @@ impl Tree {
 
     /// The same of those alone that `may` go: what a person was shown before.
     pub async fn cull_only(&self, core: &str, now: Timestamp, may: impl Fn(&Dump) -> bool) -> Result<Vec<Dump>> {
-        let dumps = self.list(core).await?;
-        let verdicts = self.judge(&dumps, now);
+        let gone = self.goes(core, &self.list(core).await?, now, may)?;
+        for dump in &gone {
+            self.delete(&dump.key).await?;
+        }
+        // What runs that were killed have left, and no listing shows.
+        self.sink.sweep(&Key::root(), DEAD).await?;
+        Ok(gone)
+    }
+
+    /// Those of `dumps` that may go and that a cull deletes; fails if none would stay that is known to be good.
+    fn goes(&self, core: &str, dumps: &[Dump], now: Timestamp, may: impl Fn(&Dump) -> bool) -> Result<Vec<Dump>> {
+        let verdicts = self.judge(dumps, now);
         let goes = |dump: &Dump| may(dump) && verdicts.iter().any(|verdict| verdict.id == dump.id && !verdict.keep);
         let gone: Vec<Dump> = dumps.iter().filter(|dump| goes(dump)).cloned().collect();
         let sound = |dump: &&Dump| dump.mark.damaged.is_none() && dump.mark.verified.is_some();
@@ -237,11 +287,6 @@ impl Tree {
             return Err(Error::failed(format!("no dump of {core} would stay that is known to be good, so nothing goes"))
                 .with_hint("verify the newest one first"));
         }
-        for dump in &gone {
-            self.delete(&dump.key).await?;
-        }
-        // What runs that were killed have left, and no listing shows.
-        self.sink.sweep(&Key::root(), DEAD).await?;
         Ok(gone)
     }
 
