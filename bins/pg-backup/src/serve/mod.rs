@@ -99,7 +99,7 @@ impl Serve {
         tasks.retain(|task| !self.once || !task.job.work.is_proof());
         if self.once {
             let telling = telling::telling(channels);
-            let ended = once::once(face, &cx, &tasks, telling.as_deref()).await;
+            let ended = once::once(face, &cx, &tasks, at_once, telling.as_deref()).await;
             if let Some(telling) = telling {
                 telling.finish(LAST_WORDS).await;
             }

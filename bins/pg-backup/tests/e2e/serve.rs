@@ -269,3 +269,32 @@ fn what_is_understood_is_shown_and_what_is_not_is_refused() {
     container.run(&["serve"], &[]).fails(2, &["backup.conf, line 2", "mariadb"]);
     assert_eq!(container.dumps(), [""; 0]);
 }
+
+#[test]
+fn once_takes_some_at_the_same_time_and_tells_of_them_in_their_order() {
+    let Some(container) = Container::new() else { return };
+    container.server.psql("postgres", "CREATE DATABASE quick OWNER app");
+    container.server.psql("quick", "SET ROLE app; CREATE TABLE t (n int)");
+    let lines = ["shop", "none", "quick"].map(|database| format!("127.0.0.1:{}/{database}\n", container.server.port()));
+    std::fs::write(container.sink.folder().join("backup.conf"), lines.concat()).expect("written");
+    // Who dumps shop waits for this one.
+    let lock = "BEGIN; LOCK item; SELECT pg_sleep(600)";
+    let mut holder =
+        container.server.command("psql").args(["-Xqd", "shop", "-c", lock]).stderr(Stdio::null()).spawn().expect("psql");
+    let holders =
+        "SELECT count(*) FROM pg_locks WHERE relation = 'item'::regclass AND mode = 'AccessExclusiveLock' AND granted";
+    while container.server.psql("shop", holders).trim() != "1" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut command = container.command(&["serve", "--once", "--at-once", "2"], &[]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let dumps = container.wait(1);
+    assert!(dumps.len() == 1 && dumps[0].contains("quick"), "{dumps:?}");
+    container.server.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'");
+    holder.wait().expect("it ends");
+    let ended = child.wait_with_output().expect("it ends");
+    let [said, told] = [ended.stdout, ended.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
+    let said: Vec<&str> = said.lines().collect();
+    assert!(said.len() == 2 && said[0].contains("shop") && said[1].contains("quick"), "{said:?}");
+    assert!(ended.status.code() == Some(1) && told.contains("none"), "{told}");
+}
