@@ -296,5 +296,5 @@ fn once_takes_some_at_the_same_time_and_tells_of_them_in_their_order() {
     let [said, told] = [ended.stdout, ended.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
     let said: Vec<&str> = said.lines().collect();
     assert!(said.len() == 2 && said[0].contains("shop") && said[1].contains("quick"), "{said:?}");
-    assert!(ended.status.code() == Some(1) && told.contains("none"), "{told}");
+    assert!(ended.status.code() == Some(3) && told.contains("none"), "{told}");
 }
