@@ -9,6 +9,7 @@ mod given;
 mod kubernetes;
 mod openshift;
 mod pod;
+mod scratch;
 mod systemd;
 mod yaml;
 
