@@ -178,16 +178,27 @@ fn links_in_documents_lead_somewhere() {
     for page in files(&root(), ".md") {
         let text = std::fs::read_to_string(&page).expect("text");
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
-            let path = link.split('#').next().unwrap_or_default();
-            if link.starts_with("http") || path.is_empty() {
+            if link.starts_with("http") {
                 continue;
             }
             seen += 1;
-            let target = page.parent().expect("a folder").join(path);
+            let (path, heading) = link.split_once('#').map_or((link, None), |(path, heading)| (path, Some(heading)));
+            let target = if path.is_empty() { page.clone() } else { page.parent().expect("a folder").join(path) };
             assert!(target.exists(), "{}: {link} leads nowhere", page.display());
+            if let Some(heading) = heading {
+                let text = std::fs::read_to_string(&target).expect("text");
+                assert!(text.lines().any(|line| anchor(line) == heading), "{}: {link} has no such heading", page.display());
+            }
         }
     }
     assert!(seen > 5, "there are links");
+}
+
+/// What a heading is linked by: its words in small letters with hyphens between them.
+fn anchor(line: &str) -> String {
+    let words = line.strip_prefix('#').unwrap_or_default().trim_start_matches('#').trim();
+    let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[test]

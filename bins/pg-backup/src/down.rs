@@ -29,6 +29,18 @@ pub(crate) struct Down {
 }
 
 impl Down {
+    /// The `steps` of a restore, the first of which is done, with what comes before the others and after.
+    pub(crate) fn steps(&self, mut steps: Vec<String>) -> Vec<String> {
+        if self.workloads.is_empty() {
+            return steps;
+        }
+        let names: Vec<String> = self.workloads.iter().map(ToString::to_string).collect();
+        let names = names.join(", ");
+        steps.insert(steps.len().min(1), format!("scale {names} to 0 and wait until they have stopped"));
+        steps.push(format!("scale {names} back to what they had and wait until they run"));
+        steps
+    }
+
     /// Does `work` while they are down. It is handed the context to work with.
     ///
     /// A work that fails before it tells [`Event::Replacing`] has changed nothing that is served: they are brought back. After

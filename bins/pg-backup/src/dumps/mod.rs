@@ -13,7 +13,11 @@ use backup_service::container::{Settings, Wanted};
 use backup_service::tree::{Dump, Tree};
 use clap::Subcommand;
 
-use crate::serve::settings;
+use crate::down;
+use crate::serve::{settings, state};
+
+/// Of what a restore with applications down is journalled: one at a time in a tree.
+const RESTORE: &str = "restore";
 
 /// What is done with the dumps. Which tree and which databases is in the environment and in `backup.conf`, as for `serve`.
 #[derive(Debug, Subcommand)]
@@ -26,11 +30,18 @@ pub(crate) enum Dumps {
     Restore(Box<restore::Restore>),
     /// Delete the dumps that the retention of the configuration lets go
     Cull(cull::Cull),
+    /// Bring back the applications that a restore has left down
+    Resume,
 }
 
 impl Dumps {
     pub(crate) async fn run(self, face: &Face) -> Result<()> {
         let settings = settings()?;
+        // Beside the dumps, where it outlives a container.
+        let mut face = face.clone();
+        face.common.state = Some(state(&face, &settings));
+        face.common.to = Some(settings.root.to_string_lossy().into_owned());
+        let face = &face;
         let tree = Tree::new(&settings.root, settings.layout, settings.zone.clone());
         let shelf = Shelf { settings, tree };
         match self {
@@ -38,6 +49,7 @@ impl Dumps {
             Self::Verify(verify) => verify.run(face, &shelf).await,
             Self::Restore(restore) => Box::pin(restore.run(face, &shelf)).await,
             Self::Cull(cull) => cull.run(face, &shelf).await,
+            Self::Resume => down::resume(face, &RESTORE.parse()?).await,
         }
     }
 }

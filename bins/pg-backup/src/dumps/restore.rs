@@ -15,8 +15,9 @@ use serde_json::json;
 
 use super::ask::{Answers, secret};
 use super::verify::verify;
-use super::{Shelf, pick};
+use super::{RESTORE, Shelf, pick};
 use crate::connection::container;
+use crate::down::Down;
 
 /// Which dump, into which database, and as whom.
 #[derive(Debug, Args)]
@@ -51,6 +52,8 @@ pub(crate) struct Restore {
     /// Do not ask the second question either, that of --in-place
     #[arg(long, requires = "in_place")]
     yes_in_place: bool,
+    #[command(flatten)]
+    down: Down,
 }
 
 impl Restore {
@@ -75,7 +78,7 @@ impl Restore {
         let (name, id, now) = (into.database.clone(), dump.id, BackupId::at(Timestamp::now()));
         let script = Script { config, name, id, now, owner, expected, in_place, drop_old };
         let before = cx.unless_cancelled(Box::pin(script.look())).await?;
-        let steps = steps(&script, &before, dump);
+        let steps = self.down.steps(steps(&script, &before, dump));
         face.report.result(&one_by_one(&steps), &json!({"steps": steps}))?;
         answers.ask(cx, &format!("Put {} in the place of {into}?", dump.key)).await?;
         if in_place && before.there {
@@ -83,8 +86,11 @@ impl Restore {
             second.ask(cx, &format!("Drop {into} ({size}) NOW, before the new one is there? It cannot be undone.")).await?;
         }
         let opened = Opened { roles: (expected.roles > 0).then_some(roles), sql };
-        let swapped = Box::pin(script.run(cx, before, opened)).await;
-        let swapped = swapped.doing(|| format!("restore {} into {into}", dump.key))?;
+        let work = async |cx: Context| {
+            let swapped = Box::pin(script.run(&cx, before, opened)).await;
+            swapped.doing(|| format!("restore {} into {into}", dump.key))
+        };
+        let swapped = Box::pin(self.down.meanwhile(face, &RESTORE.parse()?, work)).await?;
         show(face, dump, into, &swapped)
     }
 

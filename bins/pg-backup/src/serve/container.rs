@@ -26,7 +26,8 @@ pub(super) fn backups(face: &Face) -> Result<(Vec<Name>, PathBuf)> {
     Ok((names, state(face, &settings)))
 }
 
-fn state(face: &Face, settings: &Settings) -> PathBuf {
+/// Where the state of a tree lies.
+pub(crate) fn state(face: &Face, settings: &Settings) -> PathBuf {
     face.common.state.clone().unwrap_or_else(|| settings.root.join(STATE))
 }
 

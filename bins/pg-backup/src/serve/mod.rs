@@ -30,6 +30,7 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) use ask::Ask;
 use asked::Asked;
 pub(crate) use configured::{Config, settings};
+pub(crate) use container::state;
 use log::{Log, Warnings};
 use machines::{MachineArgs, Machines};
 use proof::ScratchArgs;

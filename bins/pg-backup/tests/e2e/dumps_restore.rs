@@ -20,7 +20,7 @@ const ALL: [(Major, Generation); 4] = [
 ];
 
 /// A dump with `sql` put in before its first rows.
-fn with(dump: &[u8], sql: &str) -> Vec<u8> {
+pub(crate) fn with(dump: &[u8], sql: &str) -> Vec<u8> {
     let text = String::from_utf8(dump.to_vec()).expect("text");
     let at = text.find("\nCOPY ").expect("it has rows");
     format!("{}\n{sql}\n{}", &text[..at], &text[at..]).into_bytes()

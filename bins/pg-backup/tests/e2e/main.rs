@@ -5,6 +5,7 @@ mod attempts;
 mod bad_input;
 mod down;
 mod dumps;
+mod dumps_down;
 mod dumps_restore;
 mod encodings;
 mod forge;

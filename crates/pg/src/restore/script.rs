@@ -145,7 +145,8 @@ impl Script {
     }
 
     /// Brings it back. Whatever fails before the swap leaves what is there as it was and removes what was made; in place, what
-    /// was made stays under its working name, as it has the properties of what was dropped, until the next run.
+    /// was made stays under its working name, as it has the properties of what was dropped, until the next run. Tells
+    /// [`Event::Replacing`] before it drops or renames what is there.
     pub async fn run(&self, cx: &Context, before: Before, opened: Opened) -> Result<Swapped> {
         let Before { mut place, like, there, .. } = before;
         let lock = cx.unless_cancelled(place.lock(&self.config)).await?;
@@ -161,6 +162,9 @@ impl Script {
             Err(error) => return Err(self.give_up(cx, &place, like.is_some(), error).await),
         };
         cx.tell(Event::Stage { what: "swap it in" });
+        if there {
+            cx.tell(Event::Replacing { what: &self.name });
+        }
         let begun = Instant::now();
         if let Err(error) = place.swap_in(&self.config).await {
             return Err(self.give_up(cx, &place, like.is_some(), error).await);
@@ -191,6 +195,7 @@ impl Script {
         self.set_properties(place, like).await?;
         if self.in_place && place.is_full() {
             cx.tell(Event::Stage { what: "drop what is there" });
+            cx.tell(Event::Replacing { what: &self.name });
             place.clear(&self.config).await?;
         }
         cx.tell(Event::Stage { what: "play the dump" });

@@ -1,0 +1,77 @@
+//! Applications in a cluster that are down while a dump takes the place of their database: a stand-in for the API, a real server.
+
+use std::process::Stdio;
+
+use backup_tests::Major;
+use backup_tests::kubernetes::StandIn;
+
+use crate::dumps_restore::with;
+use crate::program::{Ran, until};
+use crate::shelf::{Generation, Shelf};
+
+const WEB: &str = "deployment/web";
+
+/// The tree, the cluster, and the variable that names it.
+fn places() -> Option<(Shelf, StandIn, String)> {
+    let shelf = Shelf::new(Major::V15, Generation::First)?;
+    shelf.take(3);
+    shelf.server.psql("shop", "DELETE FROM tag");
+    let api = StandIn::start();
+    api.world().add(WEB, 3);
+    let config = api.kubeconfig().display().to_string();
+    Some((shelf, api, config))
+}
+
+const RESTORE: [&str; 6] = ["dumps", "restore", "--yes", "--scale-down", WEB, "--admin-password-file"];
+
+fn restore(shelf: &Shelf, config: &str, more: &[&str]) -> Ran {
+    Ran::of(&mut shelf.command(&[&RESTORE[..], &["sesame"], more].concat(), &[("KUBECONFIG", config)]))
+}
+
+fn tags(shelf: &Shelf) -> String {
+    shelf.server.psql("shop", "SELECT count(*) FROM tag")
+}
+
+#[test]
+fn applications_are_down_while_a_dump_is_restored_and_come_back() {
+    let Some((shelf, api, config)) = places() else { return };
+    let shown = restore(&shelf, &config, &[]).ok().text();
+    for step in ["2. scale deployment/web to 0 and wait", "scale deployment/web back to what they had"] {
+        assert!(shown.contains(step), "{step}: {shown}");
+    }
+    assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (3, "2"));
+    assert_eq!(api.world().asked.iter().filter(|line| line.starts_with("PUT")).count(), 2, "down and up");
+    assert_eq!(shelf.dumps_with(&["resume"], &[("KUBECONFIG", &config)]).ok().text(), "nothing is paused\n");
+}
+
+#[test]
+fn a_dump_that_fails_before_the_swap_brings_them_back() {
+    let Some((shelf, api, config)) = places() else { return };
+    shelf.put(&shelf.path(4), &with(&shelf.pg_dump(), "SELECT 1/0;"));
+    restore(&shelf, &config, &[]).fails(1, &["division by zero"]);
+    assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (3, "0"));
+    // In place it is gone by then, and nothing is served.
+    restore(&shelf, &config, &["--in-place", "--yes-in-place"]).fails(5, &["deployment/web=3 in shop", "division by zero"]);
+    assert_eq!(api.replicas(WEB), 0);
+    // The same again with a dump that is whole.
+    restore(&shelf, &config, &["-f", "20201003"]).ok();
+    assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (3, "2"));
+}
+
+#[test]
+fn what_a_killed_restore_left_down_is_brought_back_by_resume() {
+    let Some((shelf, api, config)) = places() else { return };
+    shelf.put(&shelf.path(4), &with(&shelf.pg_dump(), "SELECT pg_sleep(600);"));
+    let arguments = [&RESTORE[..], &["sesame"]].concat();
+    let mut child = shelf.command(&arguments, &[("KUBECONFIG", &config)]);
+    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE datname ~ '^shop_restoring_' AND query ~ 'pg_sleep'";
+    until("it plays the dump", || shelf.server.psql("postgres", sleeps) == "1");
+    assert_eq!(api.replicas(WEB), 0, "it is down");
+    child.kill().expect("killed");
+    child.wait().expect("it ended");
+    assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (0, "0"));
+    let resumed = shelf.dumps_with(&["resume"], &[("KUBECONFIG", &config)]).ok().text();
+    assert!(resumed.starts_with("runs again: deployment/web=3 in shop at https://"), "{resumed}");
+    assert_eq!(api.replicas(WEB), 3);
+}
