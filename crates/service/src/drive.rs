@@ -45,6 +45,8 @@ pub(crate) struct Drive<'a> {
     started: Timestamp,
     /// Since when the schedule has not been answered.
     since: Timestamp,
+    /// Whether what is known lies on disk.
+    is_kept: bool,
 }
 
 impl<'a> Drive<'a> {
@@ -54,16 +56,15 @@ impl<'a> Drive<'a> {
         let started = shared.clock.now();
         // What was due before the service started is nobody's fault if the job never ran.
         let since = status.answered.unwrap_or(started);
-        let mut drive = Self { job, shared, post, status, started, since };
+        let mut drive = Self { job, shared, post, status, started, since, is_kept: true };
         if let Some(begun) = drive.status.begun.filter(|_| drive.status.is_under_way()) {
             let error = Error::failed(format!("the run that began at {begun} was cut off"));
-            drive.keep(Err(error), SignedDuration::ZERO)?;
+            drive.keep(Err(error), SignedDuration::ZERO);
         }
         Ok(drive)
     }
 
-    /// Runs the job whenever it is due, until the future is dropped or `cx` is cancelled. Other errors are those of the state
-    /// folder: what cannot be kept must not go on as if it were.
+    /// Runs the job whenever it is due, until the future is dropped or `cx` is cancelled.
     pub(crate) async fn run(mut self, cx: &Context) -> Result<()> {
         let is_fresh = |last: Timestamp| last <= self.started && self.started.duration_since(last) < FRESH;
         if self.job.at_start && !self.status.succeeded.is_some_and(is_fresh) {
@@ -86,8 +87,17 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn store(&self) -> Result<()> {
-        self.shared.statuses.store(&self.job.name, &self.status)
+    /// Keeps how the job stands. On a full volume it cannot: that is told, once, and the job goes on by what it remembers, since
+    /// a service that ends would tell of nothing any more.
+    fn store(&mut self) {
+        let kept = self.shared.statuses.store(&self.job.name, &self.status);
+        let was_kept = std::mem::replace(&mut self.is_kept, kept.is_ok());
+        if let Err(error) = kept
+            && was_kept
+        {
+            let (line, hint) = (error.chain(), error.hint().map(str::to_owned));
+            self.tell(What::Failed { line, hint, failures: self.status.failures });
+        }
     }
 
     /// Since when the schedule has not been answered. A time far in the future is that of a clock that was ahead.
@@ -159,11 +169,12 @@ impl<'a> Drive<'a> {
         let permit = self.late_told(late, What::Late { due, begun: false }, cx.unless_cancelled(waiting)).await?;
         let begun = Instant::now();
         (self.status.begun, self.status.answered) = (Some(self.now()), Some(self.since));
-        self.store()?;
+        self.store();
         self.tell(What::Begun);
         let ran = self.late_told(late, What::Late { due, begun: true }, self.job.work.run(cx, why)).await;
         drop(permit);
-        self.keep(ran, SignedDuration::try_from(begun.elapsed()).unwrap_or(SignedDuration::MAX))
+        self.keep(ran, SignedDuration::try_from(begun.elapsed()).unwrap_or(SignedDuration::MAX));
+        Ok(())
     }
 
     /// Awaits `work`, and tells `what` if it is not done at `late`.
@@ -184,7 +195,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Keeps and tells what came of a run.
-    fn keep(&mut self, ran: Result<Outcome>, took: SignedDuration) -> Result<()> {
+    fn keep(&mut self, ran: Result<Outcome>, took: SignedDuration) {
         let now = self.now();
         let status = &mut self.status;
         status.ended = Some(status.begun.map_or(now, |begun| begun.max(now)));
@@ -205,8 +216,7 @@ impl<'a> Drive<'a> {
                 What::Failed { line, hint: error.hint().map(str::to_owned), failures: status.failures }
             }
         };
-        self.store()?;
+        self.store();
         self.tell(what);
-        Ok(())
     }
 }

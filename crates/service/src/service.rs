@@ -67,7 +67,8 @@ impl Service {
     }
 
     /// Runs the jobs until `cx` is cancelled, which is the way a service ends well: then runs that are under way have been
-    /// cut short, and left nothing. Fails if the state folder does.
+    /// cut short, and left nothing. Fails if the state folder cannot be read. If it cannot be written, on a full volume, that is
+    /// told, and the jobs go on.
     pub async fn run(&self, cx: &Context) -> Result<()> {
         let mut running = FuturesUnordered::new();
         for job in &self.jobs {

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use backup_cli::Face;
 use backup_core::{Context, Doing, Name, Result};
+use backup_service::tell::Telling;
 use backup_service::{Job, Listener, Notice, Schedule, Service, What, Work};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -91,51 +92,29 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self, face: &Face) -> Result<()> {
         let cx = Context { monitor: Arc::new(Warnings { report: face.report }), ..face.cx.clone() };
-        let asked = match &self.config {
+        let mut asked = match &self.config {
             Some(file) => own::asked(file, face, &cx)?,
             None => container::asked(&self, face, &cx)?,
         };
-        let Asked { mut tasks, channels, doors, state, at_once, ephemeral, line: (line, count) } = asked;
-        tasks.iter().filter_map(|task| task.place.as_deref()).try_for_each(|place| place::check(place, ephemeral))?;
-        tasks.retain(|task| !self.once || !task.job.work.is_proof());
-        if self.once {
-            let telling = telling::telling(channels);
-            let ended = once::once(face, &cx, &tasks, at_once, telling.as_deref()).await;
-            if let Some(telling) = telling {
-                telling.finish(LAST_WORDS).await;
+        let places = asked.tasks.iter().filter_map(|task| task.place.as_deref());
+        places.into_iter().try_for_each(|place| place::check(place, asked.ephemeral))?;
+        let telling = telling::telling(std::mem::take(&mut asked.channels));
+        let ended = if self.once {
+            asked.tasks.retain(|task| !task.job.work.is_proof());
+            once::once(face, &cx, &asked.tasks, asked.at_once, telling.as_deref()).await
+        } else {
+            let served = serve(face, &cx, asked, telling.as_ref()).await;
+            if let (Err(error), Some(telling)) = (&served, &telling) {
+                // Nobody may be looking at the log.
+                let (line, hint) = (error.chain(), error.hint().map(str::to_owned));
+                told(telling, What::Failed { line, hint, failures: 1 })?;
             }
-            return ended;
-        }
-        let places = tasks.iter().filter_map(|task| Some((task.job.name.clone(), task.place.clone()?))).collect();
-        let volumes: Vec<_> = tasks.iter().filter_map(|task| task.server.clone().zip(task.place.clone())).collect();
-        let jobs = tasks.into_iter().map(|task| task.job).collect();
-        let mut service = Service::new(jobs, &state, at_once)?.with_listener(Arc::new(Log { report: face.report }));
-        let machines = Machines::open(doors, service.desk(), places).await?;
-        let telling = telling::telling(channels);
-        face.report.result(&line, &serde_json::json!({"serving": count}))?;
-        if let Some(address) = machines.address() {
-            face.report.result(&format!("listening at http://{address}"), &serde_json::json!({"listening": address}))?;
-        }
-        if let Some(telling) = &telling {
-            let job = "pg-backup".parse()?;
-            telling.on(&Notice { job, at: Timestamp::now(), what: What::Started { line } });
-            service = service.with_listener(telling.clone());
-        }
-        for (server, place) in volumes {
-            let cx = cx.clone();
-            face.cx.tasks.spawn(async move { volume::warn(&cx, &server, &place).await });
-        }
-        // A service that has ended answers nobody.
-        let serving = async {
-            let served = service.run(&cx).await;
-            cx.cancel.cancel();
             served
         };
-        let (served, answered) = tokio::join!(serving, machines.run(&cx));
         if let Some(telling) = telling {
             telling.finish(LAST_WORDS).await;
         }
-        served.and(answered).doing(|| "serve")
+        ended
     }
 
     /// A job as patient as the options say.
@@ -150,4 +129,40 @@ impl Serve {
             work,
         }
     }
+}
+
+/// Runs the tasks until it is told to stop.
+async fn serve(face: &Face, cx: &Context, asked: Asked, telling: Option<&Arc<Telling>>) -> Result<()> {
+    let Asked { tasks, doors, state, at_once, line: (line, count), .. } = asked;
+    let places = tasks.iter().filter_map(|task| Some((task.job.name.clone(), task.place.clone()?))).collect();
+    let volumes: Vec<_> = tasks.iter().filter_map(|task| task.server.clone().zip(task.place.clone())).collect();
+    let jobs = tasks.into_iter().map(|task| task.job).collect();
+    let mut service = Service::new(jobs, &state, at_once)?.with_listener(Arc::new(Log { report: face.report }));
+    let machines = Machines::open(doors, service.desk(), places).await?;
+    face.report.result(&line, &serde_json::json!({"serving": count}))?;
+    if let Some(address) = machines.address() {
+        face.report.result(&format!("listening at http://{address}"), &serde_json::json!({"listening": address}))?;
+    }
+    if let Some(telling) = telling {
+        told(telling, What::Started { line })?;
+        service = service.with_listener(telling.clone());
+    }
+    for (server, place) in volumes {
+        let cx = cx.clone();
+        face.cx.tasks.spawn(async move { volume::warn(&cx, &server, &place).await });
+    }
+    // A service that has ended answers nobody.
+    let serving = async {
+        let served = service.run(cx).await;
+        cx.cancel.cancel();
+        served
+    };
+    let (served, answered) = tokio::join!(serving, machines.run(cx));
+    served.and(answered).doing(|| "serve")
+}
+
+/// Tells of the service itself.
+fn told(telling: &Telling, what: What) -> Result<()> {
+    telling.on(&Notice { job: "pg-backup".parse()?, at: Timestamp::now(), what });
+    Ok(())
 }

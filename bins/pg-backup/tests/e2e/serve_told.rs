@@ -1,7 +1,11 @@
 //! `serve` tells people: what a real receiver of webhooks, pages and pings hears, and what it may do without harm.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
+use backup_tests::SmallDisk;
+
+use crate::program::until;
 use crate::serve::{Container, stop};
 use crate::serve_receiver::{Answer, Receiver};
 
@@ -123,4 +127,41 @@ fn one_ping_does_not_speak_for_two_databases() {
     let more = [("BACKUP_PING_URL", "http://127.0.0.1:1/t0ken")];
     let ran = container.run(&["serve"], &more).fails_with_hint(2, &["--ping-url", "{job}"]);
     assert!(!ran.err.contains("t0ken"), "{ran:?}");
+}
+
+#[test]
+fn a_full_volume_is_told_and_the_service_goes_on_once_there_is_space() {
+    let Some(container) = Container::new() else { return };
+    let Some(disk) = SmallDisk::of("3m") else { return };
+    let hook = Receiver::start(&[]);
+    let (url, root) = (hook.url("/hook"), disk.path().join("backups"));
+    let root_is = root.display().to_string();
+    let more = [("WEBHOOK_URL", url.as_str()), ("BACKUP_DIR", &root_is), ("BACKUP_PERIOD", "1")];
+    let fill = || {
+        let mut file = std::fs::File::create(disk.path().join("filler")).expect("a file");
+        let full = (0..1 << 20).find_map(|_| file.write_all(&[1; 512]).err()).expect("it ends");
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    };
+    let empty = || std::fs::remove_file(disk.path().join("filler")).expect("removed");
+    let hears = |level: &str, words: &str| {
+        until(words, || {
+            hook.take().iter().any(|asked| {
+                let (told, message) = asked.told();
+                told == level && message.contains(words)
+            })
+        });
+    };
+    // Where nothing was kept yet, and where there is a dump.
+    fill();
+    let child = container.start(&more);
+    hears("ERROR", "No space left on device");
+    empty();
+    hears("INFO", "20000 rows");
+    fill();
+    hears("ERROR", "No space left on device");
+    empty();
+    hears("INFO", "20000 rows");
+    let (code, log) = stop(child);
+    assert!(code == Some(0) && log.contains(" ERROR shop: failed"), "{code:?} {log}");
+    container.run(&["dumps", "verify", "shop"], &more).ok();
 }
