@@ -20,6 +20,8 @@ const DNS: &str = "127.53.1.2";
 const CONTAINER: &str = r#"
 root=$1 volume=$2 user=$3
 shift 3
+# Nobody else sees what is mounted. In a chroot the root is no mount whose sharing could be changed.
+mount --make-rprivate / 2>/dev/null || :
 mount --bind "$root" "$root"
 mount --bind "$volume" "$root/backups"
 mount -o remount,bind,ro "$root"
@@ -85,7 +87,7 @@ impl Container {
 
     fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation=private", "sh", "-euc", CONTAINER, "sh"]);
+        command.args(["--mount", "--propagation=unchanged", "sh", "-euc", CONTAINER, "sh"]);
         command.arg(self.root.path()).arg(self.volume.path()).arg(USER.to_string());
         command.args(instruction("ENTRYPOINT")).args(arguments);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
