@@ -129,6 +129,16 @@ fn one_ping_does_not_speak_for_two_databases() {
     assert!(!ran.err.contains("t0ken"), "{ran:?}");
 }
 
+/// Waits until a message of such a level has these words.
+fn hears(hook: &Receiver, level: &str, words: &str) {
+    until(words, || {
+        hook.take().iter().any(|asked| {
+            let (told, message) = asked.told();
+            told == level && message.contains(words)
+        })
+    });
+}
+
 #[test]
 fn a_full_volume_is_told_and_the_service_goes_on_once_there_is_space() {
     let Some(container) = Container::new() else { return };
@@ -143,25 +153,37 @@ fn a_full_volume_is_told_and_the_service_goes_on_once_there_is_space() {
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     };
     let empty = || std::fs::remove_file(disk.path().join("filler")).expect("removed");
-    let hears = |level: &str, words: &str| {
-        until(words, || {
-            hook.take().iter().any(|asked| {
-                let (told, message) = asked.told();
-                told == level && message.contains(words)
-            })
-        });
-    };
     // Where nothing was kept yet, and where there is a dump.
     fill();
     let child = container.start(&more);
-    hears("ERROR", "No space left on device");
+    hears(&hook, "ERROR", "No space left on device");
     empty();
-    hears("INFO", "20000 rows");
+    hears(&hook, "INFO", "20000 rows");
     fill();
-    hears("ERROR", "No space left on device");
+    hears(&hook, "ERROR", "No space left on device");
     empty();
-    hears("INFO", "20000 rows");
+    hears(&hook, "INFO", "20000 rows");
     let (code, log) = stop(child);
     assert!(code == Some(0) && log.contains(" ERROR shop: failed"), "{code:?} {log}");
     container.run(&["dumps", "verify", "shop"], &more).ok();
+}
+
+#[test]
+fn a_volume_that_is_away_is_told_and_the_service_goes_on_once_it_is_back() {
+    let Some(container) = Container::new() else { return };
+    let hook = Receiver::start(&[]);
+    let url = hook.url("/hook");
+    let child = container.start(&[("WEBHOOK_URL", &url), ("BACKUP_PERIOD", "1")]);
+    hears(&hook, "INFO", "20000 rows");
+    let (root, away) = (container.root(), container.sink.folder().join("away"));
+    std::fs::rename(&root, &away).expect("renamed");
+    // What is there meanwhile is no folder.
+    std::fs::write(&root, "").expect("a file");
+    hears(&hook, "ERROR", "Not a directory");
+    std::fs::remove_file(&root).expect("removed");
+    std::fs::rename(&away, &root).expect("renamed");
+    hears(&hook, "INFO", "20000 rows");
+    let (code, log) = stop(child);
+    assert_eq!(code, Some(0), "{log}");
+    container.run(&["dumps", "verify", "shop"], &[]).ok();
 }
