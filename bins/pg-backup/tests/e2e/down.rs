@@ -4,6 +4,7 @@ use std::process::Command;
 
 use backup_tests::kubernetes::{StandIn, TOKEN};
 use backup_tests::{Major, Server};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{Ran, Sink, until};
 use crate::shop;
@@ -57,7 +58,7 @@ impl Place {
 }
 
 /// Starts it, and ends it by `signal` once it runs the check, which does not end.
-fn end_in_check(place: &Place, signal: &str) -> Ran {
+fn end_in_check(place: &Place, signal: Signal) -> Ran {
     let mut command = place.restore(&["--check-sql", "SELECT pg_sleep(600)"]);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let child = command.spawn().expect("it starts");
@@ -65,9 +66,8 @@ fn end_in_check(place: &Place, signal: &str) -> Ran {
         AND state = 'active'";
     until("the check runs", || place.server.psql("postgres", sleeps) == "1");
     assert_eq!(place.replicas(), (0, 0, 0), "they are down");
-    let done = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
-    assert!(done.success());
-    Ran::ended(&child.wait_with_output().expect("it ends"), signal.to_owned())
+    kill_process(Pid::from_child(&child), signal).expect("it runs");
+    Ran::ended(&child.wait_with_output().expect("it ends"), format!("{signal:?}"))
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn applications_are_down_while_a_database_is_restored_and_come_back() {
 fn what_was_killed_halfway_is_brought_back_by_resume() {
     let Some(place) = Place::new() else { return };
     place.mark();
-    assert_eq!(end_in_check(&place, "-KILL").code, 137);
+    assert_eq!(end_in_check(&place, Signal::KILL).code, 137);
     assert_eq!((place.replicas(), place.is_old()), ((0, 0, 0), false));
     // It is not brought back by the way, nor without the cluster.
     let mut nowhere = place.command(&["resume"]);
@@ -124,13 +124,12 @@ fn an_interrupt_brings_them_back_unless_something_was_replaced() {
     let child = place.restore(&[]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
     let child = child.expect("it starts");
     until("it is scaled down", || place.replicas() == (0, 0, 0));
-    let done = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(done.success());
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
     Ran::ended(&child.wait_with_output().expect("it ends"), "interrupted".to_owned()).fails(130, &["interrupted"]);
     assert_eq!((place.replicas(), place.is_old()), ((3, 2, 0), true));
     place.api.world().objects.get_mut(WEB).expect("it is there").is_stuck = false;
     // While what was restored is looked at.
-    end_in_check(&place, "-INT").fails_with_hint(5, &["deployment/web=3 in shop", "interrupted"]);
+    end_in_check(&place, Signal::INT).fails_with_hint(5, &["deployment/web=3 in shop", "interrupted"]);
     assert_eq!((place.replicas(), place.is_old()), ((0, 0, 0), false));
     // The same again, which succeeds.
     place.mark();
