@@ -6,6 +6,9 @@ use std::process::Command;
 use backup_tests::Major;
 use serde_json::Value;
 
+const NULL: &str = "`pg_dumpall > /dev/null`";
+const FILE: &str = "`dump > file`";
+
 #[test]
 fn a_small_run_keeps_every_sample() {
     let xtask = Path::new(env!("CARGO_BIN_EXE_xtask"));
@@ -41,7 +44,7 @@ fn a_small_run_keeps_every_sample() {
     assert!(conditions("server").starts_with("PostgreSQL 15."));
     let pairs = report["samples"].as_array().expect("pairs");
     let tools: Vec<_> = pairs.iter().map(|pair| (pair["ours"].as_str(), pair["peer"].as_str())).collect();
-    assert_eq!(tools, [(Some("DumpallNull"), Some("DumpallNull")), (Some("DumpFile"), Some("DumpallFile"))]);
+    assert_eq!(tools, [(Some(NULL), Some(NULL)), (Some(FILE), Some("`pg_dumpall > file`"))]);
     for pair in pairs {
         let [ours, peer] = pair["samples"].as_array().expect("two samples").as_slice() else { panic!("no pair: {pair}") };
         for sample in [ours, peer] {
@@ -52,7 +55,7 @@ fn a_small_run_keeps_every_sample() {
             let bytes = |name: &str| sample[name].as_u64().unwrap_or_else(|| panic!("no {name}: {pair}"));
             assert!(bytes("peak_bytes") > 1 << 20, "{pair}");
             assert!((10 << 20..40 << 20).contains(&bytes("bytes_in")), "{pair}");
-            let out = if pair["ours"] == "DumpFile" { 10 << 20..40 << 20 } else { 0..1 };
+            let out = if pair["ours"] == FILE { 10 << 20..40 << 20 } else { 0..1 };
             assert!(out.contains(&bytes("bytes_out")), "{pair}");
         }
     }
