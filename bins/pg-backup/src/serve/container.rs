@@ -1,6 +1,6 @@
 //! The tasks that the container's configuration asks for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backup_cli::Face;
@@ -34,14 +34,15 @@ pub(crate) fn state(face: &Face, settings: &Settings) -> PathBuf {
 /// All that the container's variables, its file and the options ask for.
 pub(super) fn asked(serve: &Serve, face: &Face, cx: &Context) -> Result<Asked> {
     let settings = settings()?;
-    let tasks = tasks(&settings, serve, cx)?;
+    let state = state(face, &settings);
+    let tasks = tasks(&settings, serve, &state, cx)?;
     let names: Vec<Name> = tasks.iter().map(|task| task.job.name.clone()).collect();
     let count = settings.databases.len();
     let line = format!("serving {count} databases, {}, into {}", settings.backups, settings.root.display());
     Ok(Asked {
         channels: serve.tell.channels(&settings, &names)?,
         doors: serve.machines.doors()?,
-        state: state(face, &settings),
+        state,
         at_once: serve.at_once,
         ephemeral: serve.ephemeral,
         line: (line, count),
@@ -50,7 +51,7 @@ pub(super) fn asked(serve: &Serve, face: &Face, cx: &Context) -> Result<Asked> {
 }
 
 /// A dump of each database into the container's tree, and the proofs that are scheduled.
-fn tasks(settings: &Settings, serve: &Serve, cx: &Context) -> Result<Vec<Task>> {
+fn tasks(settings: &Settings, serve: &Serve, state: &Path, cx: &Context) -> Result<Vec<Task>> {
     check(settings)?;
     let tree = Arc::new(Tree::new(&settings.root, settings.layout, settings.zone.clone()));
     let roles = !matches!(settings.layout, Layout::First(_));
@@ -58,7 +59,7 @@ fn tasks(settings: &Settings, serve: &Serve, cx: &Context) -> Result<Vec<Task>> 
     for wanted in &settings.databases {
         let (place, turn) = (Some(settings.root.clone()), Arc::default());
         let proof = Arc::new(Proof::new(wanted, &tree, &serve.scratch, settings.server_timeout, Arc::clone(&turn)));
-        let dump = Arc::new(Dump::new(wanted, &tree, roles, turn, cx)?);
+        let dump = Arc::new(Dump::new(wanted, &tree, roles, turn, state.to_owned(), cx)?);
         let (doing, server) = (format!("back up {}", wanted.spec), Some(dump.server().clone()));
         let job = serve.job(wanted.core.parse()?, settings.backups.clone(), settings.at_start, dump);
         tasks.push(Task { job, doing, place: place.clone(), server });

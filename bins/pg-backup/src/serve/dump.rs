@@ -1,10 +1,11 @@
 //! The work of one database: dumped, read back, and only then may older dumps go.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backup_core::{Context, Doing, Facts, Key, Result, body};
+use backup_core::{Context, Doing, Facts, Journal, Key, Name, Result, body};
 use backup_pg::script::{Inspected, inspect};
 use backup_pg::{Config, Purpose, connect, dump, single};
 use backup_service::container::Wanted;
@@ -29,18 +30,28 @@ pub(super) struct Dump {
     roles: bool,
     /// Held while a dump is added: whoever picks one meanwhile waits.
     turn: Arc<Mutex<()>>,
+    /// Where it is locked, so that no other process dumps the same meanwhile.
+    state: PathBuf,
 }
 
 impl Dump {
-    pub(super) fn new(wanted: &Wanted, tree: &Arc<Tree>, roles: bool, turn: Arc<Mutex<()>>, cx: &Context) -> Result<Self> {
+    /// Of a database of the container's configuration.
+    pub(super) fn new(
+        wanted: &Wanted,
+        tree: &Arc<Tree>,
+        roles: bool,
+        turn: Arc<Mutex<()>>,
+        state: PathBuf,
+        cx: &Context,
+    ) -> Result<Self> {
         let password = wanted.password.as_ref().map(|password| password.expose());
         let config = container(cx, &wanted.spec, wanted.user.as_deref(), password)?;
-        Ok(Self::of(config, &wanted.core, tree, roles, turn))
+        Ok(Self::of(config, &wanted.core, tree, roles, turn, state))
     }
 
     /// Of the database that `config` names, under names that begin with `core`.
-    pub(super) fn of(config: Config, core: &str, tree: &Arc<Tree>, roles: bool, turn: Arc<Mutex<()>>) -> Self {
-        Self { config, tree: Arc::clone(tree), core: core.to_owned(), roles, turn }
+    pub(super) fn of(config: Config, core: &str, tree: &Arc<Tree>, roles: bool, turn: Arc<Mutex<()>>, state: PathBuf) -> Self {
+        Self { config, tree: Arc::clone(tree), core: core.to_owned(), roles, turn, state }
     }
 
     /// Which server and database.
@@ -51,6 +62,8 @@ impl Dump {
     /// Takes a dump, unless the day has none: read back and found whole before anything else goes; one that is not is removed.
     async fn take(&self, cx: &Context) -> Result<Outcome> {
         let _turn = cx.unless_cancelled(async { Ok(self.turn.lock().await) }).await?;
+        // Another name than that of the service and of its restores, whatever the database is called.
+        let _alone = Journal::open(&self.state, &"dump".parse::<Name>()?.join(&self.core))?;
         let now = Timestamp::now();
         if !self.tree.is_due(now) {
             return Ok(Outcome::Idle("the tier of this day keeps no dumps".into()));

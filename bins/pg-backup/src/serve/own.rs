@@ -93,7 +93,7 @@ fn tasks(config: Config, face: &Face, cx: &Context) -> Result<Vec<Task>> {
                 let root = place.clone().ok_or_else(elsewhere)?;
                 let tree = Arc::new(Tree::new(&root, layout, config.zone.clone()));
                 let roles = !matches!(layout, Layout::First(_));
-                let work = Dump::of(server.clone(), plan.name.as_str(), &tree, roles, Arc::default());
+                let work = Dump::of(server.clone(), plan.name.as_str(), &tree, roles, Arc::default(), face.state()?);
                 let job = job(plan.name.clone(), &plan.schedule, plan.at_start, Arc::new(work));
                 tasks.push(Task { job, doing: format!("dump {}", plan.name), place, server: Some(server) });
             }

@@ -95,6 +95,23 @@ impl Container {
         self.server.feed(database, &[], &sql.stdout).expect("it is played");
     }
 
+    /// Somebody has the table: who dumps it waits.
+    fn hold(&self) -> Child {
+        let lock = "BEGIN; LOCK item; SELECT pg_sleep(600)";
+        let mut psql = self.server.command("psql");
+        let holder = psql.args(["-Xqd", "shop", "-c", lock]).stderr(Stdio::null()).spawn().expect("psql");
+        let held =
+            "SELECT count(*) FROM pg_locks WHERE relation = 'item'::regclass AND mode = 'AccessExclusiveLock' AND granted";
+        until("the table is held", || self.server.psql("shop", held).trim() == "1");
+        holder
+    }
+
+    fn let_go(&self, mut holder: Child) {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'";
+        self.server.psql("postgres", end);
+        holder.wait().expect("it ends");
+    }
+
     pub(crate) fn pg_dump(&self, database: &str) -> String {
         let dump = self.server.command("pg_dump").args(["-d", database]).output().expect("pg_dump runs");
         assert!(dump.status.success());
@@ -277,24 +294,31 @@ fn once_takes_some_at_the_same_time_and_tells_of_them_in_their_order() {
     container.server.psql("quick", "SET ROLE app; CREATE TABLE t (n int)");
     let lines = ["shop", "none", "quick"].map(|database| format!("127.0.0.1:{}/{database}\n", container.server.port()));
     std::fs::write(container.sink.folder().join("backup.conf"), lines.concat()).expect("written");
-    // Who dumps shop waits for this one.
-    let lock = "BEGIN; LOCK item; SELECT pg_sleep(600)";
-    let mut holder =
-        container.server.command("psql").args(["-Xqd", "shop", "-c", lock]).stderr(Stdio::null()).spawn().expect("psql");
-    let holders =
-        "SELECT count(*) FROM pg_locks WHERE relation = 'item'::regclass AND mode = 'AccessExclusiveLock' AND granted";
-    while container.server.psql("shop", holders).trim() != "1" {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let holder = container.hold();
     let mut command = container.command(&["serve", "--once", "--at-once", "2"], &[]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let dumps = container.wait(1);
     assert!(dumps.len() == 1 && dumps[0].contains("quick"), "{dumps:?}");
-    container.server.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'");
-    holder.wait().expect("it ends");
+    container.let_go(holder);
     let ended = child.wait_with_output().expect("it ends");
     let [said, told] = [ended.stdout, ended.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
     let said: Vec<&str> = said.lines().collect();
     assert!(said.len() == 2 && said[0].contains("shop") && said[1].contains("quick"), "{said:?}");
     assert!(ended.status.code() == Some(3) && told.contains("none"), "{told}");
+}
+
+#[test]
+fn no_database_is_dumped_twice_at_the_same_time() {
+    let Some(container) = Container::new() else { return };
+    let holder = container.hold();
+    let mut command = container.command(&["serve", "--once"], &[]);
+    let first = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'item'::regclass AND NOT granted";
+    until("it dumps", || container.server.psql("shop", waits).trim() == "t");
+    container.run(&["serve", "--once"], &[]).fails(75, &["under way"]);
+    assert_eq!(container.dumps().len(), 0);
+    container.let_go(holder);
+    assert!(first.wait_with_output().expect("it ends").status.success());
+    assert_eq!(container.dumps().len(), 1);
+    container.run(&["serve", "--once"], &[]).ok();
 }
