@@ -7,6 +7,7 @@
 #![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
 
 pub mod corpus;
+pub mod faults;
 mod hearing;
 pub mod judge;
 pub mod kubernetes;

@@ -1,0 +1,154 @@
+//! What can go wrong with an answer of a gateway, each as it was seen with real ones.
+
+use std::future::pending;
+use std::io::{Error, ErrorKind, Result};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+
+use super::{Body, answer};
+
+/// What happens to an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The gateway is not asked; this status and this code of S3 come back.
+    Answer(u16, &'static str),
+    /// The gateway is not asked; the connection is reset.
+    Reset,
+    /// The gateway is not asked; no answer comes as long as the client waits.
+    Hang,
+    /// The gateway does what it is asked; the connection is reset before its answer.
+    Lose,
+    /// The connection ends after so many bytes of the body, which was announced whole.
+    Cut(usize),
+    /// So many bytes of the body come back, as if these were all.
+    Short(usize),
+    /// One bit of the byte at this place of the body is another, or of the last byte if there are fewer.
+    Flip(usize),
+    /// A page of a listing ends after so many objects and says that it was the last one.
+    End(usize),
+}
+
+impl Fault {
+    /// The answer to `request` as this fault leaves it.
+    pub(super) async fn spoil<F>(
+        self,
+        request: Request<Incoming>,
+        hand_on: impl FnOnce(Request<Incoming>) -> F,
+    ) -> Result<Response<Body>>
+    where
+        F: Future<Output = Result<Response<Body>>>,
+    {
+        let reset = || Error::new(ErrorKind::ConnectionReset, "reset on purpose");
+        match self {
+            Self::Answer(status, code) => {
+                // A gateway reads what it is sent before it answers.
+                request.into_body().collect().await.map_err(Error::other)?;
+                let status = StatusCode::from_u16(status).map_err(Error::other)?;
+                let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>on purpose</Message></Error>");
+                Ok(answer(status, body))
+            }
+            Self::Reset => Err(reset()),
+            Self::Hang => pending().await,
+            Self::Lose => {
+                hand_on(request).await?.into_body().collect().await?;
+                Err(reset())
+            }
+            Self::Cut(at) => {
+                let (parts, body) = whole(hand_on(request).await?).await?;
+                let some = Ok(Frame::data(body.slice(..at.min(body.len()))));
+                // While nothing more is to be had, what there is goes out.
+                let end = stream::once(async move {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    Err(reset())
+                });
+                let cut = StreamBody::new(stream::iter([some]).chain(end));
+                let mut answer = Response::from_parts(parts, BodyExt::boxed(cut));
+                length(&mut answer, body.len());
+                Ok(answer)
+            }
+            Self::Short(at) => changed(hand_on(request).await?, |body| body.truncate(at)).await,
+            Self::Flip(at) => {
+                changed(hand_on(request).await?, |body| {
+                    let at = at.min(body.len().saturating_sub(1));
+                    if let Some(byte) = body.get_mut(at) {
+                        *byte ^= 1;
+                    }
+                })
+                .await
+            }
+            Self::End(count) => {
+                changed(hand_on(request).await?, |body| {
+                    if let Ok(text) = str::from_utf8(body) {
+                        *body = ended(text, count).into_bytes();
+                    }
+                })
+                .await
+            }
+        }
+    }
+}
+
+/// All of an answer.
+async fn whole(answer: Response<Body>) -> Result<(hyper::http::response::Parts, Bytes)> {
+    let (parts, body) = answer.into_parts();
+    Ok((parts, body.collect().await?.to_bytes()))
+}
+
+/// An answer with another body, and the length of that.
+async fn changed(answer: Response<Body>, change: impl FnOnce(&mut Vec<u8>)) -> Result<Response<Body>> {
+    let (parts, body) = whole(answer).await?;
+    let mut body = body.to_vec();
+    change(&mut body);
+    let mut changed = super::answer(parts.status, body.clone());
+    *changed.headers_mut() = parts.headers;
+    length(&mut changed, body.len());
+    Ok(changed)
+}
+
+fn length(answer: &mut Response<Body>, length: usize) {
+    answer.headers_mut().remove("transfer-encoding");
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+}
+
+/// A page of a listing with its first `count` objects alone, called the last one.
+fn ended(page: &str, count: usize) -> String {
+    let mut objects = page.split_inclusive("</Contents>");
+    let mut kept: String = objects.by_ref().take(count).filter(|part| part.contains("<Contents>")).collect();
+    if count == 0 {
+        kept = page.split("<Contents>").next().unwrap_or_default().to_owned();
+    }
+    let rest = page.rsplit("</Contents>").next().unwrap_or_default();
+    let page = if page.contains("<Contents>") { kept + rest } else { page.to_owned() };
+    let page = page.replace("<IsTruncated>true</IsTruncated>", "<IsTruncated>false</IsTruncated>");
+    without(&without(&page, "NextContinuationToken"), "NextMarker")
+}
+
+/// `page` without the first element of this name.
+fn without(page: &str, name: &str) -> String {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    match page.split_once(&open).map(|(before, rest)| (before, rest.split_once(&close))) {
+        Some((before, Some((_, after)))) => format!("{before}{after}"),
+        _ => page.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_early_and_says_it_was_the_last() {
+        let page = "<R><Name>b</Name><IsTruncated>true</IsTruncated><Contents><Key>a</Key></Contents><Contents><Key>b</Key>\
+                    </Contents><NextContinuationToken>t</NextContinuationToken></R>";
+        let head = "<R><Name>b</Name><IsTruncated>false</IsTruncated>";
+        assert_eq!(ended(page, 0), format!("{head}</R>"));
+        assert_eq!(ended(page, 1), format!("{head}<Contents><Key>a</Key></Contents></R>"));
+        assert_eq!(ended(page, 9), format!("{head}<Contents><Key>a</Key></Contents><Contents><Key>b</Key></Contents></R>"));
+        assert_eq!(ended("<R><IsTruncated>true</IsTruncated></R>", 3), "<R><IsTruncated>false</IsTruncated></R>");
+    }
+}
