@@ -4,5 +4,6 @@
 //! and who asks. This crate prints nothing and reads no environment variable.
 
 mod s3;
+pub mod testing;
 
 pub use s3::{Access, Bucket, Credentials, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload};
