@@ -4,6 +4,9 @@
 //! and who asks. This crate prints nothing and reads no environment variable.
 
 mod s3;
+mod s3cfg;
+pub mod sync;
 pub mod testing;
 
 pub use s3::{Access, Bucket, Credentials, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload};
+pub use s3cfg::S3Cfg;
