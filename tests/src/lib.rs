@@ -2,6 +2,7 @@
 //!
 //! [`Server::start`] gives a PostgreSQL server that is gone when the test is; [`judge::difference`] asks the real
 //! pg_dumpall whether two servers hold the same; [`corpus::load`] fills one with everything that PostgreSQL can hold.
+//! [`Rgw::shared`] gives an S3 server: Ceph's RADOS Gateway.
 //! `ci/install` puts the programs in place. Where they are missing a test says so and passes, unless
 //! `REQUIRE_SERVICES=1` is set: then it fails.
 #![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
@@ -9,13 +10,16 @@
 pub mod corpus;
 pub mod faults;
 mod hearing;
+mod installed;
 pub mod judge;
 pub mod kubernetes;
 mod pg;
 pub mod random;
+mod rgw;
 mod small_disk;
 pub mod usage;
 
 pub use crate::hearing::hearing;
 pub use crate::pg::{Major, Server, Setup};
+pub use crate::rgw::{Rgw, S3Keys};
 pub use crate::small_disk::SmallDisk;

@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::installed::{home, skipped};
+
 /// A major version of PostgreSQL that the tests run against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Major {
@@ -47,10 +49,7 @@ impl Major {
             return Some(bin);
         }
         let missing = format!("PostgreSQL {self} is not in {}: run ci/install", bin.display());
-        if self >= Self::V15 && std::env::var_os("REQUIRE_SERVICES").is_some_and(|value| value != "0") {
-            panic!("{missing}");
-        }
-        let _ = writeln!(std::io::stderr(), "skipped: {missing}");
+        skipped(&missing, self < Self::V15);
         None
     }
 }
@@ -58,18 +57,6 @@ impl Major {
 impl fmt::Display for Major {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.number().fmt(f)
-    }
-}
-
-/// Where `ci/install` puts programs; the rule stands there.
-fn home() -> PathBuf {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(dir) = set("BACKUP_TESTS_DIR") {
-        dir
-    } else if rustix::process::geteuid().is_root() {
-        PathBuf::from("/var/cache/backup-tests")
-    } else {
-        set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).unwrap_or_default().join("backup-tests")
     }
 }
 
