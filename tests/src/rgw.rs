@@ -159,6 +159,33 @@ impl Rgw {
         S3Keys { access_key: key("access_key"), secret_key: key("secret_key") }
     }
 
+    /// A configuration file of s3cmd for a user of this gateway, over HTTP; it goes with the gateway.
+    pub fn s3cfg(&self, keys: &S3Keys) -> PathBuf {
+        let S3Keys { access_key, secret_key } = keys;
+        let (path, port) = (self.dir.join(format!("s3cfg-{access_key}")), self.port);
+        let host = format!("host_base = 127.0.0.1:{port}\nhost_bucket = 127.0.0.1:{port}\nuse_https = False\n");
+        std::fs::write(&path, format!("[default]\naccess_key = {access_key}\nsecret_key = {secret_key}\n{host}"))
+            .expect("written");
+        path
+    }
+
+    /// s3cmd as a user of this gateway.
+    ///
+    /// `None` where `ci/install` has not put it.
+    ///
+    /// # Panics
+    /// Where it is missing and `REQUIRE_SERVICES=1` is set.
+    pub fn s3cmd(&self, keys: &S3Keys) -> Option<Command> {
+        let program = home().join("s3cmd/bin/s3cmd");
+        if !program.exists() {
+            skipped(&format!("s3cmd is not {}: run ci/install", program.display()), false);
+            return None;
+        }
+        let mut command = Command::new(program);
+        command.arg("--config").arg(self.s3cfg(keys));
+        Some(command)
+    }
+
     /// What radosgw-admin says to `arguments`, in a tenth of a second: JSON mostly.
     ///
     /// # Panics

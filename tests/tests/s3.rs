@@ -52,6 +52,23 @@ fn each_user_has_keys_of_his_own() {
 }
 
 #[test]
+fn s3cmd_stores_a_file_and_has_it_back() {
+    let Some(rgw) = Rgw::shared() else { return };
+    let keys = rgw.user("s3cmd");
+    let s3cmd = |arguments: &[&str]| {
+        let output = rgw.s3cmd(&keys)?.args(arguments).output().expect("s3cmd runs");
+        assert!(output.status.success(), "s3cmd {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Some(String::from_utf8(output.stdout).expect("text"))
+    };
+    if s3cmd(&["mb", "s3://of-s3cmd"]).is_none() {
+        return;
+    }
+    s3cmd(&["put", "--quiet", "Cargo.toml", "s3://of-s3cmd/a folder/file"]);
+    let back = s3cmd(&["get", "--quiet", "s3://of-s3cmd/a folder/file", "-"]).expect("s3cmd is there");
+    assert_eq!(back, std::fs::read_to_string("Cargo.toml").expect("our Cargo.toml"));
+}
+
+#[test]
 fn a_gateway_is_gone_on_drop() {
     let Some(rgw) = Rgw::start() else { return };
     let (address, folder) = (address(&rgw.url()).to_owned(), rgw.ca().parent().expect("a folder").to_owned());
