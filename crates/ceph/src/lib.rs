@@ -1,12 +1,21 @@
 //! Backups in buckets of Ceph's gateway and other S3 servers, whole or not there.
 //!
-//! [`Gateway`] is what an S3 server can do, in plain types; the client library stands behind it. [`Access`] says where the server is
-//! and who asks. This crate prints nothing and reads no environment variable.
+//! [`S3Sink`] is the sink. It stands on [`Destination`], a body that becomes an object, and on [`download()`], an object that becomes a
+//! body and goes on after a lost connection. [`Gateway`] is what an S3 server can do, in plain types; the client library stands behind
+//! it. [`Access`] says where the server is and who asks. This crate prints nothing and reads no environment variable.
 
+mod download;
 mod s3;
 mod s3cfg;
+mod sink;
 pub mod sync;
 pub mod testing;
+mod transfer;
+mod upload;
 
-pub use s3::{Access, Bucket, Credentials, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload};
+pub use download::download;
+pub use s3::{Access, Bucket, Credentials, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload, connect};
 pub use s3cfg::S3Cfg;
+pub use sink::{Place, S3Sink};
+pub use transfer::{PART_SIZES, Transfer};
+pub use upload::Destination;

@@ -10,8 +10,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 mod access;
+pub(crate) mod etag;
+mod failure;
+mod http;
+mod patient;
+mod sdk;
+mod text;
 
 pub use access::{Access, Credentials};
+pub use sdk::connect;
 
 /// The calls to an S3 server that this crate makes.
 ///
@@ -33,11 +40,11 @@ pub trait Gateway: Debug + Send + Sync {
     /// What is known of an object.
     async fn head(&self, bucket: &str, key: &str) -> Result<Head>;
 
-    /// Opens an object, or the bytes of it that `range` names, as one answer: it ends in an error where the connection does.
+    /// Opens an object, or what of it lies in `range`, as one answer: it ends in an error where the connection does.
     /// With `if_match`, one that has another ETag is an error.
     async fn get(&self, bucket: &str, key: &str, range: Option<Range<u64>>, if_match: Option<&str>) -> Result<(Head, Body)>;
 
-    /// Stores `bytes` in one request, with their MD5 for the server to compare, and returns the ETag.
+    /// Stores `bytes` in one request and returns the ETag. The server compares their MD5, and the ETag is compared with it.
     ///
     /// With [`New::only_if_absent`] an object that is there is [`Kind::AlreadyExists`](backup_core::Kind::AlreadyExists).
     async fn put(&self, bucket: &str, key: &str, bytes: Bytes, new: &New) -> Result<String>;
@@ -45,10 +52,11 @@ pub trait Gateway: Debug + Send + Sync {
     /// Begins an object of many parts and returns the ID of the upload. `only_if_absent` counts for nothing here.
     async fn begin(&self, bucket: &str, key: &str, new: &New) -> Result<String>;
 
-    /// Stores a part, with its MD5, and returns its ETag. `number` counts from 1 to 10,000.
+    /// Stores a part as [`put`](Self::put) does an object, and returns its ETag. `number` counts from 1 to 10,000.
     async fn part(&self, bucket: &str, key: &str, upload: &str, number: u32, bytes: Bytes) -> Result<String>;
 
-    /// Makes the object of its parts, numbers and ETags in order, and returns its ETag. It replaces one that is there.
+    /// Makes the object of its parts, numbers and ETags in order, and returns its ETag, which is compared with those of the parts.
+    /// It replaces one that is there.
     async fn complete(&self, bucket: &str, key: &str, upload: &str, parts: &[(u32, String)]) -> Result<String>;
 
     /// Gives an upload up and frees its parts. One that is not there is no error.
@@ -122,6 +130,8 @@ pub struct Head {
     pub size: u64,
     /// Its ETag without quotes.
     pub etag: String,
+    /// The MD5 of its bytes, where the ETag is one: it is not of objects in parts, nor of those encrypted with keys from elsewhere.
+    pub md5: Option<[u8; 16]>,
     /// When it was stored.
     pub modified: Option<Timestamp>,
     /// Its media type.
