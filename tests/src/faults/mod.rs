@@ -116,11 +116,13 @@ impl Proxy {
     /// A proxy on a free port of this machine that hands on to `gateway`.
     pub fn start(gateway: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("set");
         let address = listener.local_addr().expect("its address");
         let state = Arc::new(State { gateway, rules: Mutex::default(), seen: Mutex::default() });
         let shared = Arc::clone(&state);
         runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(serve(client, Arc::clone(&shared)));
             }
