@@ -42,6 +42,7 @@ impl Dump {
         let database = Options {
             jobs: self.jobs,
             data: !self.schema_only,
+            roles: false,
             create: self.database.is_none() || self.create,
             clean: self.clean,
             range: RANGE,

@@ -54,7 +54,7 @@ async fn database(
     let session = connect(&config, Purpose::Restore).await?;
     let at = |what: String| format!("{what} of the database {}", ident(name));
     if wanted.is_none() {
-        let found = counts::read(&session.client).await?;
+        let found = counts::read(&session.client, session.version).await?;
         for (kind, expected) in parts.post.iter().flat_map(|part| &part.facts.counts) {
             number(checked, at(format!("number of {kind}")), *expected, found.get(kind));
         }

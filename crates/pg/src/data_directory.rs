@@ -7,7 +7,7 @@ use backup_core::Result;
 use tokio_postgres::error::SqlState;
 
 use crate::config::{Address, Config, Host};
-use crate::connect::{Purpose, connect};
+use crate::connect::{Purpose, Session, connect};
 use crate::pg_error::pg_error;
 
 const DOING: &str = "ask for the data directory";
@@ -20,17 +20,27 @@ pub async fn data_directory(config: &Config) -> Result<Option<PathBuf>> {
     if !config.hosts.iter().any(is_local) {
         return Ok(None);
     }
-    let session = connect(config, Purpose::Ask).await?;
-    let asked = match session.client.query_one("SHOW data_directory", &[]).await {
-        Ok(row) => match row.try_get::<_, &str>(0) {
-            Ok(folder) => Ok(is_local(&session.host).then(|| PathBuf::from(folder))),
-            Err(error) => Err(pg_error(DOING, error)),
-        },
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(None),
-        Err(error) => Err(pg_error(DOING, error)),
-    };
+    let session = Box::pin(connect(config, Purpose::Ask)).await?;
+    let asked = session.data_directory().await;
     session.close().await;
     asked
+}
+
+impl Session {
+    /// The data directory of the server, as [`data_directory`] says.
+    pub async fn data_directory(&self) -> Result<Option<PathBuf>> {
+        if !is_local(&self.host) {
+            return Ok(None);
+        }
+        match self.client.query_one("SHOW data_directory", &[]).await {
+            Ok(row) => match row.try_get::<_, &str>(0) {
+                Ok(folder) => Ok(Some(PathBuf::from(folder))),
+                Err(error) => Err(pg_error(DOING, error)),
+            },
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(None),
+            Err(error) => Err(pg_error(DOING, error)),
+        }
+    }
 }
 
 /// Whether a host is this machine by what it is called.

@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use crate::catalog::Catalog;
 use crate::connect::Purpose;
 use crate::facts::Stage;
+use crate::inventory::Inventory;
 use crate::pg_error::pg_error;
 use crate::plan::{Content, Cut, Planner};
 use crate::version::Version;
@@ -52,7 +53,8 @@ pub async fn definition(client: &mut Client) -> Result<Definition> {
     // They go with the transaction, which is not committed.
     let pinned = crate::pin(transaction.client(), Purpose::Dump).await;
     pinned.map_err(|error| pg_error("pin the settings of the session", error))?;
-    let catalog = Catalog::read(transaction.client(), version).await?;
+    let inventory = Inventory::to_be_read(transaction.client(), version).await?;
+    let catalog = Catalog::read(transaction.client(), version, inventory).await?;
     let (sizes, header) = (HashMap::new(), header(version, "UTF8"));
     let cut = Cut { range: u64::MAX, pack: u64::MAX, ranges: false };
     let planner = Planner { database: "", folder: None, header: &header, sizes: &sizes, cut, clean: false };

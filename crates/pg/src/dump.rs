@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use backup_core::{Body, Context, Doing, Error, Event, Result, Source};
+use backup_core::{Body, Context, Doing, Error, Event, Result, Snapshot, Source};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -13,6 +13,9 @@ const CHUNK: usize = 256 * 1024;
 
 /// How many chunks of a part are read ahead of their turn: 12 MiB.
 const AHEAD: usize = 48;
+
+/// How a dump begins.
+const BEGIN: &[u8] = b"-- PostgreSQL dump. It is whole only if its last line says so.\n\n";
 
 /// The last line of a dump that is whole.
 pub(crate) const END: &[u8] = b"-- End of the dump.";
@@ -25,11 +28,27 @@ pub const RANGE: u64 = 8 * 1024 * 1024;
 /// Parts are read several at a time and written one after another. It is whole only if this returns `Ok`: whoever reads
 /// `out` must look at that, as with any dump. Memory: 12 MiB for each part that is read at the same time.
 pub async fn dump(cx: &Context, sources: &[Box<dyn Source>], out: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
-    write(cx, out, b"-- PostgreSQL dump. It is whole only if its last line says so.\n\n").await?;
+    write(cx, out, BEGIN).await?;
     for source in sources {
-        one(cx, &**source, out).await?;
+        one(cx, source.snapshot(cx, None).await?, out).await?;
     }
-    write(cx, out, b"-- End of the dump.\n").await?;
+    end(cx, out).await
+}
+
+/// The same of one snapshot that is there already.
+pub(crate) async fn dump_snapshot(
+    cx: &Context,
+    snapshot: Box<dyn Snapshot>,
+    out: &mut (impl AsyncWrite + Unpin),
+) -> Result<()> {
+    write(cx, out, BEGIN).await?;
+    one(cx, snapshot, out).await?;
+    end(cx, out).await
+}
+
+async fn end(cx: &Context, out: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
+    write(cx, out, END).await?;
+    write(cx, out, b"\n").await?;
     cx.unless_cancelled(async { out.flush().await.doing(|| "write the dump") }).await
 }
 
@@ -38,8 +57,7 @@ async fn write(cx: &Context, out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) 
     cx.unless_cancelled(async { out.write_all(bytes).await.doing(|| "write the dump") }).await
 }
 
-async fn one(cx: &Context, source: &dyn Source, out: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
-    let snapshot = source.snapshot(cx, None).await?;
+async fn one(cx: &Context, snapshot: Box<dyn Snapshot>, out: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
     let parts = snapshot.parts();
     let bytes = parts.iter().filter_map(|part| part.estimate).sum();
     cx.tell(Event::Begun { what: "dump", parts: parts.len(), bytes: Some(bytes) });

@@ -17,12 +17,6 @@ const PIECE: i32 = 128 * 1024;
 /// How many large objects are listed at once: there can be millions.
 const PAGE: i64 = 10_000;
 
-/// Whether the database has any.
-pub(crate) async fn any(client: &Client) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)";
-    Ok(client.query_one(sql, &[]).await.doing(|| "look for large objects")?.get(0))
-}
-
 /// Writes `header` and then every large object: its creation, owner, comment, privileges and bytes; sets `facts` at the end.
 pub(crate) async fn write(
     client: &Client,

@@ -19,6 +19,7 @@ pub mod extract;
 pub mod facts;
 pub mod globals;
 mod graph;
+mod inventory;
 mod large_object;
 mod large_objects;
 pub mod object;

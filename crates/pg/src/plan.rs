@@ -26,7 +26,7 @@ pub(crate) struct Cut {
 }
 
 /// At most this many small tables share a part: each of them costs the server a round trip, whatever its size.
-const TABLES: usize = 64;
+pub(crate) const TABLES: usize = 64;
 
 /// At most this many indexes share a part, but for those of one table.
 const INDEXES: usize = 500;

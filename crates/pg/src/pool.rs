@@ -14,7 +14,6 @@ pub(crate) struct Pool {
     free: Mutex<Free>,
     /// A turn for each connection that is left.
     turns: Arc<Semaphore>,
-    width: usize,
 }
 
 #[derive(Debug)]
@@ -36,13 +35,8 @@ pub(crate) struct Lease {
 
 impl Pool {
     pub(crate) fn new(sessions: Vec<Session>) -> Arc<Self> {
-        let width = sessions.len();
-        let free = Mutex::new(Free { sessions, left: width });
-        Arc::new(Self { free, turns: Arc::new(Semaphore::new(width)), width })
-    }
-
-    pub(crate) fn width(&self) -> usize {
-        self.width
+        let left = sessions.len();
+        Arc::new(Self { free: Mutex::new(Free { sessions, left }), turns: Arc::new(Semaphore::new(left)) })
     }
 
     /// Waits for a free connection. Fails if all have been closed by readers that broke off.
@@ -70,6 +64,11 @@ impl Pool {
 impl Lease {
     pub(crate) fn client(&self) -> &Client {
         &self.session.as_ref().expect("it is there until it is given back").client
+    }
+
+    /// The connection is used for something else from now on.
+    pub(crate) fn keep(mut self) -> Session {
+        self.session.take().expect("it is there until it is given back")
     }
 
     /// The connection is as it was and can be used again.

@@ -1,32 +1,27 @@
 //! One database as a dump that stands for itself: the roles that it may need, then what is in it.
 
-use backup_core::{Result, Source};
+use backup_core::{Context, Result};
+use tokio::io::AsyncWrite;
 
-use crate::cluster::Texts;
 use crate::config::Config;
-use crate::connect::{Purpose, connect};
-use crate::facts::{PartFacts, Stage};
-use crate::globals::{self, GlobalsOptions};
-use crate::snapshot::{Database, Options, origin};
+use crate::connect::Session;
+use crate::dump::dump_snapshot;
+use crate::snapshot::{Database, Options};
 
-/// The database that `config` names as sources for [`dump`](crate::dump()), to be played into an empty database of any name.
+/// Writes the database that `config` names to `out`, to be played into an empty database of any name, as [`dump`](crate::dump())
+/// does; over `session`, which is connected to it to dump, and over others as `jobs` says if it is large.
 ///
-/// With `roles`, they come first: those that the server has not are created, without passwords, and no role that is there is
-/// changed. It needs no more rights than reading the database does.
-pub async fn single(config: &Config, roles: bool, jobs: usize) -> Result<Vec<Box<dyn Source>>> {
-    let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    if roles {
-        let session = connect(config, Purpose::Dump).await?;
-        let (origin, ..) = origin(&session).await?;
-        let globals = globals::read(&session.client, session.version, &GlobalsOptions { passwords: false }).await?;
-        let header = crate::header(session.version, "UTF8");
-        let mut texts = Texts::new(origin);
-        let sql = globals.missing_roles_sql(&config.user);
-        texts.add("roles", PartFacts::new(Stage::Roles, None), format!("{header}{sql}"))?;
-        session.close().await;
-        sources.push(Box::new(texts));
-    }
-    let options = Options { jobs, create: false, range: crate::RANGE, ..Options::default() };
-    sources.push(Box::new(Database { config: config.clone(), options, record: None, folder: None }));
-    Ok(sources)
+/// With `roles`, they come first, of the same instant: those that the server has not are created, without passwords, and no role
+/// that is there is changed. It needs no more rights than reading the database does.
+pub async fn single(
+    cx: &Context,
+    config: &Config,
+    session: Session,
+    roles: bool,
+    jobs: usize,
+    out: &mut (impl AsyncWrite + Unpin),
+) -> Result<()> {
+    let options = Options { jobs, roles, create: false, range: crate::RANGE, ..Options::default() };
+    let database = Database { config: config.clone(), options, record: None, folder: None };
+    dump_snapshot(cx, database.snapshot_over(cx, session).await?, out).await
 }

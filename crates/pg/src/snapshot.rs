@@ -1,6 +1,6 @@
 //! One database as a source: one instant, read by several connections.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -14,13 +14,14 @@ use crate::catalog::{Catalog, few};
 use crate::config::Config;
 use crate::connect::{Purpose, Session, connect};
 use crate::facts::{Instant, PartFacts, Stage};
-use crate::globals::DatabaseRecord;
+use crate::globals::{self, DatabaseRecord};
+use crate::inventory::Inventory;
 use crate::pg_error::pg_error;
 use crate::plan::{Content, Cut, Planned, Planner, Size};
 use crate::pool::Pool;
 use crate::quote::{ident, literal, qualified};
 use crate::script::{Item, Scanner};
-use crate::{Version, copy, counts, facts, large_objects, plan};
+use crate::{Version, copy, facts, large_objects, plan};
 
 /// What to take of a database, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Options {
     pub jobs: usize,
     /// Whether rows, values of sequences and large objects are taken.
     pub data: bool,
+    /// Whether the roles that it may need come first: created where they are missing, without passwords.
+    pub roles: bool,
     /// Whether `CREATE DATABASE`, the database's owner, settings and privileges are taken.
     pub create: bool,
     /// Whether what is to be created is dropped first, in SQL that is played by hand.
@@ -39,14 +42,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { jobs: 4, data: true, create: true, clean: false, range: 64 * 1024 * 1024 }
+        Self { jobs: 4, data: true, roles: false, create: true, clean: false, range: 64 * 1024 * 1024 }
     }
 }
 
 /// One database of a server.
 ///
 /// A snapshot holds one `REPEATABLE READ READ ONLY` transaction and a lock on every table against changes of its
-/// definition, as pg_dump does; as many further connections as [`Options::jobs`] says join the same instant.
+/// definition, as pg_dump does; as many further connections as [`Options::jobs`] says join the same instant. A database of at most
+/// 64 tables and less than 8 MiB, without large objects, is read over the one connection.
 #[derive(Debug, Clone)]
 pub struct Database {
     /// How to reach it.
@@ -62,21 +66,30 @@ pub struct Database {
 /// How many parts may be open at once where all of them are in memory.
 pub(crate) const TEXTS: usize = 4;
 
+/// `HEAP_TABLE_AM_OID` of `catalog/pg_am.dat`: whose files are as long as what is in them.
+const HEAP: u32 = 2;
+
+/// Tables of fewer bytes share a part.
+const PACK: u64 = 8 << 20;
+
 /// How often the instant is taken anew because tables changed before they could be locked.
 const ATTEMPTS: u32 = 5;
 
 #[async_trait]
 impl Source for Database {
     async fn snapshot(&self, cx: &Context, _base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
-        let leader = connect(&self.config, Purpose::Dump).await?;
-        let database = self.config.dbname.clone();
-        let doing = || format!("take a snapshot of the database {}", ident(&database));
-        let snapshot = cx.unless_cancelled(Box::pin(self.open(cx, leader))).await.doing(doing)?;
-        Ok(Box::new(snapshot))
+        self.snapshot_over(cx, connect(&self.config, Purpose::Dump).await?).await
     }
 }
 
 impl Database {
+    /// As [`snapshot`](Source::snapshot), over a connection to it that is there already.
+    pub(crate) async fn snapshot_over(&self, cx: &Context, leader: Session) -> Result<Box<dyn Snapshot>> {
+        let doing = || format!("take a snapshot of the database {}", ident(&self.config.dbname));
+        let snapshot = cx.unless_cancelled(Box::pin(self.open(cx, leader))).await.doing(doing)?;
+        Ok(Box::new(snapshot))
+    }
+
     fn create(&self, leader: &Session, record: &DatabaseRecord, instant: Instant) -> Planned {
         let mut known = PartFacts::new(Stage::Database, Some(&record.name));
         let drop = if self.options.clean { record.drop_sql(&record.name) } else { String::new() };
@@ -91,6 +104,12 @@ impl Database {
         let known = PartFacts::new(Stage::Properties, Some(&record.name));
         let text = format!("{}{}", crate::header(leader.version, "UTF8"), record.properties_sql(&record.name)?);
         Ok(self.text_part(&record.name, "properties", known, text))
+    }
+
+    async fn roles(&self, leader: &Session, database: &str) -> Result<Planned> {
+        let sql = globals::missing_roles_sql(&leader.client, leader.version, &self.config.user).await?;
+        let text = format!("{}{sql}", crate::header(leader.version, "UTF8"));
+        Ok(self.text_part(database, "roles", PartFacts::new(Stage::Roles, None), text))
     }
 
     fn text_part(&self, database: &str, what: &str, facts: PartFacts, text: String) -> Planned {
@@ -116,16 +135,16 @@ impl Database {
             leader.execute("SET client_encoding = 'SQL_ASCII'").await?;
         }
         let mut attempt = 1;
-        let exported = loop {
+        let (sizes, all_known) = loop {
             begin(&leader).await?;
-            match lock(&leader).await? {
-                None => break export(&leader).await?,
-                Some(_) if attempt < ATTEMPTS => {
+            match lock(&leader, self.options.data).await? {
+                Locked::All { sizes, all_known } => break (sizes, all_known),
+                Locked::Changed(_) if attempt < ATTEMPTS => {
                     cx.tell(Event::Stage { what: "take the instant anew: a table changed meanwhile" });
                     leader.execute("ROLLBACK").await?;
                     attempt += 1;
                 }
-                Some(table) => {
+                Locked::Changed(table) => {
                     return Err(Error::failed(format!("the definition of {table} keeps changing while it is to be locked"))
                         .with_hint("run it again when the change of the tables is through"));
                 }
@@ -134,17 +153,16 @@ impl Database {
         let client = &leader.client;
         let (origin, instant, encoding) = origin(&leader).await?;
         let name = origin.facts.get("database").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
-        let tables = self.options.data && tables(&leader).await?;
-        let large = self.options.data && large_objects::any(client).await?;
-        // By the leader alone, since the tables are opened for it. Others would wait behind whoever waits for its locks.
-        let sizes = if tables { sizes(&leader).await? } else { HashMap::new() };
-        let beside = async {
-            let width = if tables || large { self.options.jobs.max(1) } else { 0 };
-            let workers = try_join_all((0..width).map(|_| self.join(&exported, &encoding))).await?;
-            let counts = counts::read(&workers.first().unwrap_or(&leader).client).await?;
-            Ok((workers, counts))
+        let inventory = Inventory::to_be_read(client, leader.version).await?;
+        let (counts, large) = (inventory.counts(), self.options.data && inventory.large_objects > 0);
+        // Known before anything is read: a connection costs the server more than what little there is in a small database.
+        let small = sizes.len() <= plan::TABLES && sizes.values().map(|size| size.bytes).sum::<u64>() < PACK;
+        let alone = !self.options.data || small && all_known && !large;
+        let workers = async {
+            let exported = if alone { return Ok(Vec::new()) } else { export(&leader).await? };
+            try_join_all((0..self.options.jobs.max(1)).map(|_| self.join(&exported, &encoding))).await
         };
-        let (catalog, (workers, counts)) = tokio::try_join!(Catalog::read(client, leader.version), beside)?;
+        let (catalog, workers) = tokio::try_join!(Catalog::read(client, leader.version, inventory), workers)?;
         let catalog = if self.options.data { catalog } else { catalog.without_data() };
         if !catalog.left_out.is_empty() {
             let what = format!(
@@ -155,7 +173,7 @@ impl Database {
             cx.tell(Event::Warning { what: &what });
         }
         let header = crate::header(leader.version, &encoding);
-        let cut = Cut { range: self.options.range, pack: self.options.range.min(8 << 20), ranges: leader.version.at_least(14) };
+        let cut = Cut { range: self.options.range, pack: self.options.range.min(PACK), ranges: leader.version.at_least(14) };
         // A database that is dropped as a whole needs no more than that.
         let clean = self.options.clean && self.record.as_ref().is_none_or(DatabaseRecord::predefined);
         let planner = Planner { database: &name, folder: self.folder.as_ref(), header: &header, sizes: &sizes, cut, clean };
@@ -168,11 +186,22 @@ impl Database {
             planned.insert(0, self.create(&leader, record, instant));
             planned.push(self.properties(&leader, record)?);
         }
+        if self.options.roles {
+            planned.insert(0, self.roles(&leader, &name).await?);
+        }
         let parts = planned.iter().map(|planned| planned.part.clone()).collect();
+        let reading = planned.iter().filter(|planned| !matches!(planned.content, Content::Text(_))).count();
         let planned = planned.into_iter().map(|planned| (planned.part.name.clone(), Arc::new(planned))).collect();
         // Rows stay as they are stored: some characters of some encodings are none of UTF-8.
         let encoding = Some(leader.encoding.clone()).filter(|encoding| !["UTF8", "SQL_ASCII"].contains(&encoding.as_str()));
-        Ok(DatabaseSnapshot { origin, parts, planned, encoding, leader, workers: Pool::new(workers) })
+        let width = match workers.len() {
+            // Whoever waits for the one connection must not be who has it read.
+            0 if reading > 1 => 1,
+            0 => TEXTS,
+            width => width,
+        };
+        let (leader, readers) = if alone { (None, vec![leader]) } else { (Some(leader), workers) };
+        Ok(DatabaseSnapshot { origin, parts, planned, encoding, width, leader, readers: Pool::new(readers) })
     }
 }
 
@@ -183,8 +212,11 @@ struct DatabaseSnapshot {
     planned: HashMap<Name, Arc<Planned>>,
     /// Of the rows, where it is not the header's.
     encoding: Option<String>,
-    leader: Session,
-    workers: Arc<Pool>,
+    /// How many parts may be open at once.
+    width: usize,
+    /// Holds the instant and the locks; `None` where it reads the rows too, as the only one of the readers.
+    leader: Option<Session>,
+    readers: Arc<Pool>,
 }
 
 #[async_trait]
@@ -198,10 +230,7 @@ impl Snapshot for DatabaseSnapshot {
     }
 
     fn width(&self) -> usize {
-        match self.workers.width() {
-            0 => TEXTS,
-            width => width,
-        }
+        self.width
     }
 
     async fn read(&self, part: &Name) -> Result<Reading> {
@@ -212,31 +241,38 @@ impl Snapshot for DatabaseSnapshot {
             let _ = facts.set(planned.facts.to_facts());
             return Ok(Reading { body: body::from_bytes(text.clone()), facts });
         }
-        let worker = self.workers.lease().await?;
+        let reader = self.readers.lease().await?;
+        let joined = self.leader.is_some();
         let (known, encoding) = (Arc::clone(&facts), self.encoding.clone());
         let body = body::piped(move |out| async move {
             let facts = planned.facts.clone();
             match &planned.content {
                 Content::Text(_) => {}
                 Content::Rows(header, slices) => {
-                    lock_again(worker.client(), slices).await?;
-                    copy::write(worker.client(), header.clone(), encoding.as_deref(), slices, facts, &known, out).await?;
+                    if joined {
+                        lock_again(reader.client(), slices).await?;
+                    }
+                    copy::write(reader.client(), header.clone(), encoding.as_deref(), slices, facts, &known, out).await?;
                 }
                 Content::LargeObjects(header) => {
-                    large_objects::write(worker.client(), header.clone(), facts, &known, out).await?;
+                    large_objects::write(reader.client(), header.clone(), facts, &known, out).await?;
                 }
             }
-            worker.give_back();
+            reader.give_back();
             Ok(())
         });
         Ok(Reading { body, facts })
     }
 
     async fn close(self: Box<Self>) -> Result<()> {
-        let committed = self.leader.execute("COMMIT").await;
-        committed.doing(|| "let the instant go: its transaction was lost, and with it the locks on the tables")?;
-        self.workers.close().await;
-        self.leader.close().await;
+        let doing = "let the instant go: its transaction was lost, and with it the locks on the tables";
+        let leader = match self.leader {
+            Some(leader) => leader,
+            None => self.readers.lease().await.doing(|| doing)?.keep(),
+        };
+        leader.execute("COMMIT").await.doing(|| doing)?;
+        self.readers.close().await;
+        leader.close().await;
         Ok(())
     }
 }
@@ -250,13 +286,22 @@ async fn export(leader: &Session) -> Result<String> {
     Ok(row.map_err(|error| pg_error("export the snapshot", error))?.get(0))
 }
 
-/// Locks every table against changes of its definition. Names one that changed between the instant and the lock, if any did.
-async fn lock(leader: &Session) -> Result<Option<String>> {
+/// How the tables were locked.
+enum Locked {
+    /// All of them. How large each is, if that was asked for and its access method says it; and whether that is known of all.
+    All { sizes: HashMap<u32, Size>, all_known: bool },
+    /// This one changed between the instant and the lock.
+    Changed(String),
+}
+
+/// Locks every table against changes of its definition, and looks at the files that they have then: by the leader alone, since others
+/// would wait behind whoever waits for its locks.
+async fn lock(leader: &Session, sizes: bool) -> Result<Locked> {
     let sql = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' \
                AND n.nspname <> 'information_schema' ORDER BY c.oid";
-    let tables = leader.client.query(sql, &[]).await.map_err(|error| pg_error("list the tables", error))?;
+    let tables = leader.client.query_typed(sql, &[]).await.map_err(|error| pg_error("list the tables", error))?;
     let is_text = |row: &tokio_postgres::Row| row.try_get::<_, &str>(1).is_ok() && row.try_get::<_, &str>(2).is_ok();
     if let Some(row) = tables.iter().find(|row| !is_text(row)) {
         return Err(Error::failed(format!("the name of the table with OID {} is no UTF-8", row.get::<_, u32>(0)))
@@ -267,18 +312,34 @@ async fn lock(leader: &Session) -> Result<Option<String>> {
         let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", names.join(", ONLY "));
         if let Err(error) = leader.client.batch_execute(&sql).await {
             if matches!(error.code(), Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME)) {
-                return Ok(Some(error.as_db_error().map_or_else(String::new, |error| error.message().to_owned())));
+                let message = error.as_db_error().map_or_else(String::new, |error| error.message().to_owned());
+                return Ok(Locked::Changed(message));
             }
             return Err(pg_error("lock the tables against changes of their definitions", error));
         }
     }
-    // The catalog is read as of the instant, the function looks at what is now: a table that was rewritten or truncated
+    // The catalog is read as of the instant, the functions look at what is now: a table that was rewritten or truncated
     // in between would look empty to us.
-    let sql = "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1) AND c.relkind = 'r' \
-               AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode LIMIT 1";
-    let oids: Vec<u32> = tables.iter().map(|row| row.get(0)).collect();
-    let changed = leader.client.query_opt(sql, &[&oids]).await.map_err(|error| pg_error("look at the tables again", error))?;
-    Ok(changed.map(|row| row.get(0)))
+    let bytes = |oid: &str| if sizes { format!("pg_catalog.pg_relation_size({oid})") } else { "NULL::bigint".to_owned() };
+    let sql = format!(
+        "SELECT c.oid, CASE WHEN pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode \
+         THEN c.oid::pg_catalog.regclass::text END, CASE WHEN c.relam = {HEAP} THEN {} END, \
+         COALESCE({}, 0), pg_catalog.current_setting('block_size')::bigint FROM pg_catalog.pg_class c \
+         WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384",
+        bytes("c.oid"),
+        bytes("NULLIF(c.reltoastrelid, 0)")
+    );
+    let rows = leader.client.query_typed(&sql, &[]).await.map_err(|error| pg_error("look at the tables again", error))?;
+    let locked: HashSet<u32> = tables.iter().map(|row| row.get(0)).collect();
+    let changed = rows.iter().filter(|row| locked.contains(&row.get(0))).find_map(|row| row.get(1));
+    let number = |row: &tokio_postgres::Row, at| row.get::<_, Option<i64>>(at).and_then(|number| u64::try_from(number).ok());
+    let size = |row: &tokio_postgres::Row| {
+        let (own, long) = (number(row, 2)?, number(row, 3)?);
+        Some((row.get(0), Size { pages: own / number(row, 4)?.max(1), bytes: own + long }))
+    };
+    let sizes: HashMap<u32, Size> = rows.iter().filter_map(size).collect();
+    let all_known = sizes.len() == rows.len();
+    Ok(changed.map_or(Locked::All { sizes, all_known }, Locked::Changed))
 }
 
 /// Locks the tables in the worker's transaction too, without waiting: whoever waits for the leader's lock to go would be
@@ -327,26 +388,6 @@ pub(crate) async fn origin(leader: &Session) -> Result<(Origin, Instant, String)
     let identity = facts::identity(row.get(0));
     let encoding = if row.get::<_, String>(6) == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
     Ok((Origin { kind: "postgresql".into(), identity, version: row.get(1), facts: known }, instant, encoding.into()))
-}
-
-/// Whether there is any table.
-async fn tables(leader: &Session) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind = 'r' AND relpersistence <> 't' AND oid >= 16384)";
-    let row = leader.client.query_one(sql, &[]).await;
-    Ok(row.map_err(|error| pg_error("look for tables", error))?.get(0))
-}
-
-async fn sizes(leader: &Session) -> Result<HashMap<u32, Size>> {
-    let sql = "SELECT oid, pg_catalog.pg_relation_size(oid), \
-               pg_catalog.pg_relation_size(oid) + COALESCE(pg_catalog.pg_relation_size(NULLIF(reltoastrelid, 0)), 0), \
-               pg_catalog.current_setting('block_size')::bigint FROM pg_catalog.pg_class WHERE relkind = 'r' \
-               AND relpersistence <> 't' AND (oid >= 16384) \
-               AND relam = (SELECT oid FROM pg_catalog.pg_am WHERE amname = 'heap')";
-    let rows = leader.client.query(sql, &[]).await.map_err(|error| pg_error("ask for the sizes of the tables", error))?;
-    let number = |row: &tokio_postgres::Row, at| row.get::<_, Option<i64>>(at).and_then(|number| u64::try_from(number).ok());
-    let size =
-        |row: &tokio_postgres::Row| Some(Size { pages: number(row, 1)? / number(row, 3)?.max(1), bytes: number(row, 2)? });
-    Ok(rows.iter().filter_map(|row| Some((row.get(0), size(row)?))).collect())
 }
 
 /// Makes sure that a text of definitions has nothing in it but statements, each with its end.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use backup_core::{Context, Doing, Facts, Journal, Key, Name, Result, body};
 use backup_pg::script::{Inspected, inspect};
-use backup_pg::{Config, Purpose, connect, dump, single};
+use backup_pg::{Config, Purpose, connect, single};
 use backup_service::container::Wanted;
 use backup_service::tree::{Mark, Tree};
 use backup_service::{Outcome, Why, Work};
@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::volume;
 use crate::connection::container;
 
-/// How many connections read rows of one database at the same time.
+/// How many connections read rows of one large database at the same time.
 const JOBS: usize = 2;
 
 /// Dumps one database into a tree.
@@ -68,14 +68,13 @@ impl Dump {
         if !self.tree.is_due(now) {
             return Ok(Outcome::Idle("the tier of this day keeps no dumps".into()));
         }
-        volume::warn(cx, &self.config, self.tree.root()).await;
-        let session = cx.unless_cancelled(connect(&self.config, Purpose::Ask)).await?;
+        // The one that is dumped over: a small database needs no other.
+        let session = cx.unless_cancelled(connect(&self.config, Purpose::Dump)).await?;
+        volume::warn(cx, self.tree.root(), session.data_directory()).await;
         let (server, encoding) = (session.version.to_string(), session.encoding.clone());
-        session.close().await;
         let (config, roles, context) = (self.config.clone(), self.roles, cx.clone());
         let sql = body::piped(move |mut out| async move {
-            let sources = single(&config, roles, JOBS).await?;
-            dump(&context, &sources, &mut out).await?;
+            single(&context, &config, session, roles, JOBS, &mut out).await?;
             out.shutdown().await.doing(|| "write the dump")
         });
         let (key, put) = cx.unless_cancelled(self.tree.put(&self.core, now, sql)).await?;

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use backup_cli::Face;
 use backup_core::{Context, Doing, Name, Result};
+use backup_pg::data_directory;
 use backup_service::tell::Telling;
 use backup_service::{Job, Listener, Notice, Schedule, Service, What, Work};
 use clap::Args;
@@ -149,7 +150,7 @@ async fn serve(face: &Face, cx: &Context, asked: Asked, telling: Option<&Arc<Tel
     }
     for (server, place) in volumes {
         let cx = cx.clone();
-        face.cx.tasks.spawn(async move { volume::warn(&cx, &server, &place).await });
+        face.cx.tasks.spawn(async move { volume::warn(&cx, &place, data_directory(&server)).await });
     }
     // A service that has ended answers nobody.
     let serving = async {

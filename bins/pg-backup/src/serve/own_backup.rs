@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use backup_cli::Face;
 use backup_core::{Context, Doing, Event, Keep, Kind, Name, Options, Plain, Result, Seal, Unseal, backup, prune, verify};
-use backup_pg::Config;
+use backup_pg::{Config, data_directory};
 use backup_service::config::Backups;
 use backup_service::{Outcome, Why, Work};
 use jiff::Timestamp;
@@ -47,7 +47,7 @@ impl Backup {
     /// Takes a backup and verifies it. What fails leaves older ones as they are.
     async fn take(&self, cx: &Context) -> Result<Outcome> {
         if let Some(place) = &self.place {
-            volume::warn(cx, &self.reading.config, place).await;
+            volume::warn(cx, place, data_directory(&self.reading.config)).await;
         }
         let job = &self.job;
         let repo = self.face.repository(self.seal.clone(), Unseal::default())?;

@@ -1,18 +1,18 @@
 //! Whether backups lie on the volume that holds the database itself: whoever loses one loses both.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use backup_core::{Context, Event};
-use backup_pg::{Config, data_directory};
+use backup_core::{Context, Event, Result};
 
 /// How long the server may take to answer. A warning is not worth more.
 const TIME: Duration = Duration::from_secs(5);
 
-/// Warns if the server at `config` keeps its data on the volume of `place`. Where that cannot be told, nothing is said.
-pub(super) async fn warn(cx: &Context, config: &Config, place: &Path) {
-    let asked = cx.unless_cancelled(async { Ok(tokio::time::timeout(TIME, data_directory(config)).await) });
+/// Warns if the server keeps its data, which is what `asked` says, on the volume of `place`. Where that cannot be told, nothing is
+/// said.
+pub(super) async fn warn(cx: &Context, place: &Path, asked: impl Future<Output = Result<Option<PathBuf>>>) {
+    let asked = cx.unless_cancelled(async { Ok(tokio::time::timeout(TIME, asked).await) });
     let Ok(Ok(Ok(Some(data)))) = asked.await else { return };
     let volume = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.dev());
     // What is not there yet will lie where the nearest folder above it does.

@@ -308,6 +308,28 @@ fn once_takes_some_at_the_same_time_and_tells_of_them_in_their_order() {
 }
 
 #[test]
+fn a_small_database_costs_the_server_one_connection() {
+    let Some(container) = Container::new() else { return };
+    let server = &container.server;
+    server.psql("postgres", "ALTER SYSTEM SET log_connections = on; SELECT pg_reload_conf()");
+    let logged = || server.log().matches("connection authorized: user=app").count();
+    let run = || container.run(&["serve", "--once"], &[("BACKUP_STRATEGY", "rolling")]);
+    until("connections are logged", || {
+        let _ = server.command("psql").args(["-XAtq", "-U", "app", "-d", "shop", "-c", ""]).status();
+        logged() > 0
+    });
+    let before = logged();
+    run().ok();
+    assert_eq!(logged() - before, 1, "{}", server.log());
+
+    // With a table of many pages the rows are worth connections of their own.
+    server.psql("shop", "INSERT INTO item SELECT -n, repeat('x', 1000) FROM generate_series(1, 12000) n");
+    let before = logged();
+    run().ok();
+    assert_eq!(logged() - before, 3, "{}", server.log());
+}
+
+#[test]
 fn no_database_is_dumped_twice_at_the_same_time() {
     let Some(container) = Container::new() else { return };
     let holder = container.hold();

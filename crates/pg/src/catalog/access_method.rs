@@ -10,7 +10,7 @@ use crate::quote::ident;
 pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
     let sql = "SELECT a.oid, a.amname::text, CASE a.amtype WHEN 'i' THEN 'INDEX' ELSE 'TABLE' END, \
                a.amhandler::pg_catalog.regproc::text FROM pg_catalog.pg_am a WHERE a.oid >= 16384";
-    for row in reader.rows("access methods", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_AM, b"", "access methods", sql).await? {
         let (oid, name, kind, handler): (u32, String, String, String) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if reader.is_member(class::PG_AM, oid) {
             continue;

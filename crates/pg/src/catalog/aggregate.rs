@@ -56,7 +56,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          WHERE p.oid >= 16384 OR p.proacl IS NOT NULL",
         options.join(", ")
     );
-    for row in reader.rows("aggregates", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_PROC, b"a", "aggregates", &sql).await? {
         let (oid, name, schema, owner): (u32, String, u32, u32) = (row.get(0), row.get(1), row.get(2), row.get(3));
         let (privileges, identity, arguments): (Option<String>, String, String) = (row.get(4), row.get(5), row.get(6));
         let types: Vec<String> = row.get(7);

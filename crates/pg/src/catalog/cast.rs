@@ -13,7 +13,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                CASE c.castcontext WHEN 'a' THEN ' AS ASSIGNMENT' WHEN 'i' THEN ' AS IMPLICIT' ELSE '' END \
                FROM pg_catalog.pg_cast c WHERE c.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
                WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('e', 'i'))";
-    for row in reader.rows("casts", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CAST, b"", "casts", sql).await? {
         let (oid, source, target): (u32, String, String) = (row.get(0), row.get(1), row.get(2));
         let (way, context): (String, String) = (row.get(3), row.get(4));
         let what = format!("CAST ({source} AS {target})");

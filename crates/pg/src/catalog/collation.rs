@@ -16,7 +16,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          WHERE c.oid >= 16384 AND c.collencoding IN (-1, (SELECT d.encoding FROM pg_catalog.pg_database d \
          WHERE d.datname = pg_catalog.current_database()))"
     );
-    for row in reader.rows("collations", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_COLLATION, b"", "collations", &sql).await? {
         let (oid, name, schema, owner): (u32, String, u32, u32) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if reader.is_member(class::PG_COLLATION, oid) || !reader.is_dumped_schema(schema) {
             continue;

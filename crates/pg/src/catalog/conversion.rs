@@ -11,7 +11,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
     let sql = "SELECT c.oid, c.conname::text, c.connamespace, c.conowner, c.condefault, \
                pg_catalog.pg_encoding_to_char(c.conforencoding)::text, pg_catalog.pg_encoding_to_char(c.contoencoding)::text, \
                c.conproc::pg_catalog.regproc::text FROM pg_catalog.pg_conversion c WHERE c.oid >= 16384";
-    for row in reader.rows("conversions", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CONVERSION, b"", "conversions", sql).await? {
         let (oid, name, schema, owner): (u32, String, u32, u32) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if reader.is_member(class::PG_CONVERSION, oid) || !reader.is_dumped_schema(schema) {
             continue;

@@ -12,7 +12,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_class c ON c.oid = d.adrelid \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
                WHERE a.attgenerated = '' AND d.adrelid >= 16384 AND c.relpersistence <> 't'";
-    for row in reader.rows("column defaults", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_ATTRDEF, b"", "column defaults", sql).await? {
         let (oid, table, namespace): (u32, u32, u32) = (row.get(0), row.get(1), row.get(2));
         if !reader.is_dumped_schema(namespace) || reader.is_member(class::PG_CLASS, table) {
             continue;

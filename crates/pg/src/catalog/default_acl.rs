@@ -10,7 +10,7 @@ use crate::quote::ident;
 /// Reads them. They come after all objects, which would get them otherwise.
 pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
     let sql = "SELECT oid, defaclrole, defaclnamespace, defaclobjtype::text, defaclacl::text FROM pg_catalog.pg_default_acl";
-    for row in reader.rows("default privileges", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_DEFAULT_ACL, b"", "default privileges", sql).await? {
         let (oid, role, namespace): (u32, u32, u32) = (row.get(0), row.get(1), row.get(2));
         if (namespace != 0 && !reader.is_dumped_schema(namespace)) || reader.is_member(class::PG_DEFAULT_ACL, oid) {
             continue;

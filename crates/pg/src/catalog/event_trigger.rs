@@ -12,7 +12,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
     let sql = "SELECT e.oid, e.evtname::text, e.evtevent::text, e.evtowner, e.evtenabled::text, e.evttags, \
                pg_catalog.format('%I.%I', n.nspname, p.proname) FROM pg_catalog.pg_event_trigger e \
                JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace";
-    for row in reader.rows("event triggers", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_EVENT_TRIGGER, b"", "event triggers", sql).await? {
         let (oid, name, event, owner): (u32, &str, &str, u32) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if reader.is_member(class::PG_EVENT_TRIGGER, oid) {
             continue;

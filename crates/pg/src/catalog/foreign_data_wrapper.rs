@@ -23,7 +23,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         function("fdwhandler"),
         function("fdwvalidator")
     );
-    for row in reader.rows("foreign-data wrappers", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_FOREIGN_DATA_WRAPPER, b"", "foreign-data wrappers", &sql).await? {
         let (oid, name, owner): (u32, &str, u32) = (row.get(0), row.get(1), row.get(2));
         let what = format!("FOREIGN DATA WRAPPER {}", ident(name));
         let (kind, class) = (acl::Kind::ForeignDataWrapper, class::PG_FOREIGN_DATA_WRAPPER);

@@ -16,7 +16,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                WHERE f.contype = 'f' AND f.conparentid = 0 AND f.conrelid <> t.oid) \
                FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class t ON t.oid = k.conrelid \
                WHERE k.contype = 'f' AND k.conparentid = 0 AND t.oid >= 16384 AND t.relpersistence <> 't' ORDER BY k.oid";
-    for row in reader.rows("foreign keys", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CONSTRAINT, b"f", "foreign keys", sql).await? {
         let (oid, name, table, namespace): (u32, &str, u32, u32) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if !reader.is_dumped_schema(namespace) || reader.is_member(class::PG_CLASS, table) {
             continue;

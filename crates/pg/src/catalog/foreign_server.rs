@@ -15,7 +15,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE s.oid >= 16384",
         server_options("s.srvoptions")
     );
-    for row in reader.rows("foreign servers", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_FOREIGN_SERVER, b"", "foreign servers", &sql).await? {
         let (oid, name, owner): (u32, &str, u32) = (row.get(0), row.get(1), row.get(2));
         let (what, class) = (format!("SERVER {}", ident(name)), class::PG_FOREIGN_SERVER);
         let on = format!("FOREIGN {what}");

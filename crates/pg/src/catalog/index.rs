@@ -1,11 +1,14 @@
 //! Indexes, the constraints that are indexes (primary keys, unique and exclusion constraints), and their attachment to
 //! indexes of partitioned tables.
 
+use std::collections::HashMap;
+
 use backup_core::Result;
 
 use super::options::{before_end, parameters};
 use super::{Reader, dropped};
 use crate::catalog::Row;
+use crate::inventory::INDEXES;
 use crate::object::{Address, Id, Kind, Object, class};
 use crate::quote::{ident, qualified};
 
@@ -20,39 +23,37 @@ struct Index {
     is_partitioned: bool,
     /// The constraint that it is, by OID and name.
     constraint: Option<(u32, String)>,
-    /// The index that it is attached to: OID, schema, name, the OIDs of its table and constraint.
-    parent: Option<(u32, String, String, u32, Option<u32>)>,
+    /// The index that it is attached to.
+    parent: Option<Parent>,
     /// OIDs of the indexes attached to it, and to those.
     below: Vec<u32>,
     /// OIDs of the partitions of its table.
     partitions: Vec<u32>,
 }
 
+/// An index of a partitioned table: OID, schema, name, the OIDs of its table and constraint.
+type Parent = (u32, String, String, u32, Option<u32>);
+
 /// Reads the indexes of tables and materialized views, but for broken ones (`CREATE INDEX CONCURRENTLY` that failed).
 pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
     let nulls = if reader.version.at_least(17) { "a.attstattarget IS NOT NULL" } else { "a.attstattarget >= 0" };
     let sql = format!(
-        "SELECT i.indexrelid, i.indrelid, c.relnamespace, c.relname::text, t.relname::text, c.relkind = 'I', \
-         k.oid, k.conname::text, h.inhparent, p.relnamespace, p.relname::text, pi.indrelid, pk.oid, \
-         ARRAY(WITH RECURSIVE below(oid) AS (SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = i.indexrelid \
-         UNION ALL SELECT b.inhrelid FROM pg_catalog.pg_inherits b JOIN below ON b.inhparent = below.oid) SELECT oid FROM below), \
-         CASE WHEN k.oid IS NULL THEN pg_catalog.pg_get_indexdef(i.indexrelid) END, pg_catalog.pg_get_expr(i.indpred, i.indrelid), c.reloptions, s.spcname::text, \
+        "SELECT i.indexrelid, i.indrelid, c.relnamespace, c.relname::text, t.relname::text, c.relkind = 'I', k.oid, k.conname::text, \
+         CASE WHEN k.oid IS NULL THEN pg_catalog.pg_get_indexdef(i.indexrelid) END, \
+         pg_catalog.pg_get_expr(i.indpred, i.indrelid), c.reloptions, \
+         (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace), \
          k.contype::text, pg_catalog.pg_get_constraintdef(k.oid), k.condeferrable, k.condeferred, \
          i.indisclustered, i.indisreplident AND t.relreplident = 'i' AND i.indisvalid, \
          (SELECT pg_catalog.string_agg(pg_catalog.format('ALTER COLUMN %s SET STATISTICS %s', a.attnum, a.attstattarget), ', ' \
-         ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid AND {nulls}), \
-         ARRAY(SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = i.indrelid AND c.relkind = 'I') \
+         ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid AND {nulls}) \
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
-         JOIN pg_catalog.pg_class t ON t.oid = i.indrelid LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = c.reltablespace \
+         JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
          LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x') \
-         LEFT JOIN pg_catalog.pg_inherits h ON h.inhrelid = i.indexrelid LEFT JOIN pg_catalog.pg_class p ON p.oid = h.inhparent \
-         LEFT JOIN pg_catalog.pg_index pi ON pi.indexrelid = h.inhparent \
-         LEFT JOIN pg_catalog.pg_constraint pk ON pk.conindid = h.inhparent AND pk.conrelid = pi.indrelid \
-         AND pk.contype IN ('p', 'u', 'x') \
          WHERE i.indrelid >= 16384 AND t.relkind IN ('r', 'p', 'm') AND t.relpersistence <> 't' AND i.indisready \
          AND (i.indisvalid OR t.relkind = 'p') ORDER BY i.indexrelid"
     );
-    for row in reader.rows("indexes", &sql, &[]).await? {
+    let (mut parents, mut partitioned) = (parents(reader).await?, partitioned(reader).await?);
+    for row in reader.rows_of(class::PG_CLASS, INDEXES, "indexes", &sql).await? {
         let (oid, table, namespace): (u32, u32, u32) = (row.get(0), row.get(1), row.get(2));
         if !reader.is_dumped_schema(namespace)
             || reader.is_member(class::PG_CLASS, table)
@@ -60,10 +61,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         {
             continue;
         }
-        let parent = match row.get::<_, Option<u32>>(8) {
-            Some(oid) => Some((oid, reader.schema(row.get(9))?.to_owned(), row.get(10), row.get(11), row.get(12))),
-            None => None,
-        };
+        let (below, partitions) = partitioned.remove(&oid).unwrap_or_default();
         let index = Index {
             oid,
             table,
@@ -72,13 +70,38 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
             table_name: row.get(4),
             is_partitioned: row.get(5),
             constraint: row.get::<_, Option<u32>>(6).zip(row.get(7)),
-            parent,
-            below: row.get(13),
-            partitions: row.get(25),
+            parent: parents.remove(&oid),
+            below,
+            partitions,
         };
         add(reader, &index, &row)?;
     }
     Ok(())
+}
+
+/// The index that each is attached to.
+async fn parents(reader: &Reader<'_>) -> Result<HashMap<u32, Parent>> {
+    let sql = "SELECT h.inhrelid, p.oid, p.relnamespace, p.relname::text, i.indrelid, k.oid FROM pg_catalog.pg_inherits h \
+               JOIN pg_catalog.pg_class p ON p.oid = h.inhparent AND p.relkind = 'I' \
+               JOIN pg_catalog.pg_index i ON i.indexrelid = p.oid \
+               LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = p.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')";
+    let rows = reader.rows_of(class::PG_CLASS, b"p", "parents of indexes", sql).await?;
+    let parent = |row: &Row| {
+        let schema = reader.schema(row.get(2))?.to_owned();
+        Ok((row.get(0), (row.get(1), schema, row.get(3), row.get(4), row.get(5))))
+    };
+    rows.iter().map(parent).collect()
+}
+
+/// What is attached to each index of a partitioned table, and to that; and the partitions of its table.
+async fn partitioned(reader: &Reader<'_>) -> Result<HashMap<u32, (Vec<u32>, Vec<u32>)>> {
+    let sql = "SELECT i.indexrelid, ARRAY(WITH RECURSIVE below(oid) AS (SELECT inhrelid FROM pg_catalog.pg_inherits \
+               WHERE inhparent = i.indexrelid UNION ALL SELECT b.inhrelid FROM pg_catalog.pg_inherits b \
+               JOIN below ON b.inhparent = below.oid) SELECT oid FROM below), \
+               ARRAY(SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = i.indrelid) \
+               FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE c.relkind = 'I'";
+    let rows = reader.rows_of(class::PG_CLASS, b"p", "indexes of partitioned tables", sql).await?;
+    Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
 }
 
 fn add(reader: &mut Reader<'_>, index: &Index, row: &Row) -> Result<()> {
@@ -96,14 +119,14 @@ fn add(reader: &mut Reader<'_>, index: &Index, row: &Row) -> Result<()> {
     };
     create.push_str(&reader.comment_sql(&format!("INDEX {at}"), class::PG_CLASS, index.oid, 0));
     create.push_str(&reader.extension_sql(&format!("INDEX {at}"), class::PG_CLASS, index.oid));
-    if let Some(statistics) = row.get::<_, Option<&str>>(24) {
+    if let Some(statistics) = row.get::<_, Option<&str>>(18) {
         create.push_str(&format!("ALTER INDEX {at} {statistics};\n"));
     }
-    if row.get(22) {
+    if row.get(16) {
         create.push_str(&format!("ALTER TABLE {table_at} CLUSTER ON {name};\n"));
     }
     let identity =
-        row.get::<_, bool>(23).then(|| format!("ALTER TABLE ONLY {table_at} REPLICA IDENTITY USING INDEX {name};\n"));
+        row.get::<_, bool>(17).then(|| format!("ALTER TABLE ONLY {table_at} REPLICA IDENTITY USING INDEX {name};\n"));
     if let Some(identity) = identity.as_ref().filter(|_| !index.is_partitioned) {
         create.push_str(identity);
     }
@@ -150,29 +173,29 @@ fn add(reader: &mut Reader<'_>, index: &Index, row: &Row) -> Result<()> {
 }
 
 fn index_definition(row: &Row, at: &str) -> Result<String> {
-    let predicate = row.get::<_, Option<&str>>(15).map(|predicate| format!(" WHERE {predicate}")).unwrap_or_default();
-    let tablespace = row.get::<_, Option<&str>>(17).map(|name| format!("TABLESPACE {}", ident(name))).unwrap_or_default();
-    let definition = row.get::<_, Option<&str>>(14).ok_or_else(|| dropped(&format!("index {at}")))?;
+    let predicate = row.get::<_, Option<&str>>(9).map(|predicate| format!(" WHERE {predicate}")).unwrap_or_default();
+    let tablespace = row.get::<_, Option<&str>>(11).map(|name| format!("TABLESPACE {}", ident(name))).unwrap_or_default();
+    let definition = row.get::<_, Option<&str>>(8).ok_or_else(|| dropped(&format!("index {at}")))?;
     before_end(definition, &predicate, "", &tablespace)
 }
 
 /// The constraint as the server deparses it, with the parameters and tablespace that it leaves out.
 fn constraint_definition(row: &Row, label: &str) -> Result<String> {
-    let is_exclusion = row.get::<_, &str>(18) == "x";
-    let predicate = row.get::<_, Option<&str>>(15).map(|predicate| format!(" WHERE ({predicate})")).unwrap_or_default();
-    let tail = match (row.get(20), row.get(21)) {
+    let is_exclusion = row.get::<_, &str>(12) == "x";
+    let predicate = row.get::<_, Option<&str>>(9).map(|predicate| format!(" WHERE ({predicate})")).unwrap_or_default();
+    let tail = match (row.get(14), row.get(15)) {
         (true, true) => " DEFERRABLE INITIALLY DEFERRED",
         (true, false) => " DEFERRABLE",
         (false, _) => "",
     };
     let mut clauses: Vec<String> = Vec::new();
-    let options = row.get::<_, Option<Vec<String>>>(16).unwrap_or_default();
+    let options = row.get::<_, Option<Vec<String>>>(10).unwrap_or_default();
     if !is_exclusion && !options.is_empty() {
         clauses.push(format!("WITH ({})", parameters(&options, "")));
     }
-    if let Some(tablespace) = row.get::<_, Option<&str>>(17) {
+    if let Some(tablespace) = row.get::<_, Option<&str>>(11) {
         clauses.push(format!("USING INDEX TABLESPACE {}", ident(tablespace)));
     }
-    let definition = row.get::<_, Option<&str>>(19).ok_or_else(|| dropped(label))?;
+    let definition = row.get::<_, Option<&str>>(13).ok_or_else(|| dropped(label))?;
     before_end(definition, &predicate, tail, &clauses.join(" "))
 }

@@ -22,7 +22,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         function("laninline"),
         function("lanvalidator")
     );
-    for row in reader.rows("languages", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_LANGUAGE, b"", "languages", &sql).await? {
         let (oid, name, owner, trusted): (u32, String, u32, bool) = (row.get(0), row.get(1), row.get(2), row.get(4));
         let privileges: Option<String> = row.get(3);
         let what = format!("LANGUAGE {}", ident(&name));

@@ -111,7 +111,7 @@ async fn reached(reader: &Reader<'_>) -> Result<HashMap<u32, BTreeSet<u32>>> {
                JOIN pg_catalog.pg_class f ON f.oid = d.refobjid AND f.relkind IN ('v', 'm') WHERE r.rulename = '_RETURN'";
     let mut reads: HashMap<u32, Vec<(u32, bool)>> = HashMap::new();
     let mut materialized = BTreeSet::new();
-    for row in reader.rows("views that read views", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CLASS, b"m", "views that read views", sql).await? {
         reads.entry(row.get(0)).or_default().push((row.get(1), row.get(3)));
         if row.get(2) {
             materialized.insert(row.get::<_, u32>(0));

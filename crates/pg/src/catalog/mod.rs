@@ -48,6 +48,7 @@ use tokio_postgres::Client;
 pub(crate) use reader::Reader;
 pub(crate) use row::Row;
 
+use crate::inventory::Inventory;
 use crate::object::{Id, Object};
 use crate::version::Version;
 
@@ -100,9 +101,10 @@ pub(crate) struct SequenceData {
 }
 
 impl Catalog {
-    /// Reads the catalogs of the database that `client` is connected to, within the transaction that it has open.
-    pub(crate) async fn read(client: &Client, version: Version) -> Result<Self> {
-        let mut reader = Reader::new(client, version).await?;
+    /// Reads the catalogs of the database that `client` is connected to, within the transaction that it has open. `inventory` was
+    /// taken in the same: where it has nothing for a reader, the server is not asked.
+    pub(crate) async fn read(client: &Client, version: Version, inventory: Inventory) -> Result<Self> {
+        let mut reader = Reader::new(client, version, inventory).await?;
         // One line per object type.
         schema::read(&mut reader).await?;
         language::read(&mut reader).await?;

@@ -40,7 +40,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          WHERE o.oid >= 16384 AND o.oprcode <> 0",
         options.join(", ")
     );
-    for row in reader.rows("operators", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_OPERATOR, b"", "operators", &sql).await? {
         let (oid, name, schema, owner): (u32, String, u32, u32) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if reader.is_member(class::PG_OPERATOR, oid) || !reader.is_dumped_schema(schema) {
             continue;

@@ -10,6 +10,9 @@ use crate::quote::{ident, qualified};
 
 /// Reads the operator families and classes.
 pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
+    if !reader.inventory.has(class::PG_OPCLASS, b"") && !reader.inventory.has(class::PG_OPFAMILY, b"") {
+        return Ok(());
+    }
     let mut members = read_members(reader).await?;
     read_families(reader, &mut members).await?;
     read_classes(reader, &mut members).await
@@ -55,7 +58,7 @@ fn lines(reader: &mut Reader<'_>, members: &mut Members, class: u32, id: Id) -> 
 async fn read_families(reader: &mut Reader<'_>, members: &mut Members) -> Result<()> {
     let sql = "SELECT f.oid, f.opfname::text, f.opfnamespace, f.opfowner, a.amname::text FROM pg_catalog.pg_opfamily f \
                JOIN pg_catalog.pg_am a ON a.oid = f.opfmethod WHERE f.oid >= 16384";
-    for row in reader.rows("operator families", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_OPFAMILY, b"", "operator families", sql).await? {
         let (oid, name, schema, owner): (u32, String, u32, u32) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if reader.is_member(class::PG_OPFAMILY, oid) || !reader.is_dumped_schema(schema) {
             continue;
@@ -86,7 +89,7 @@ async fn read_classes(reader: &mut Reader<'_>, members: &mut Members) -> Result<
                pg_catalog.format('%I.%I', n.nspname, f.opfname) FROM pg_catalog.pg_opclass c \
                JOIN pg_catalog.pg_am a ON a.oid = c.opcmethod JOIN pg_catalog.pg_opfamily f ON f.oid = c.opcfamily \
                JOIN pg_catalog.pg_namespace n ON n.oid = f.opfnamespace WHERE c.oid >= 16384";
-    for row in reader.rows("operator classes", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_OPCLASS, b"", "operator classes", sql).await? {
         let (oid, name, schema, owner): (u32, String, u32, u32) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if reader.is_member(class::PG_OPCLASS, oid) || !reader.is_dumped_schema(schema) {
             continue;

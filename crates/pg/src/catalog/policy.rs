@@ -14,7 +14,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND (c.relrowsecurity \
                OR c.relforcerowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid))";
     let mut tables = BTreeMap::new();
-    for row in reader.rows("row security", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CLASS, b"rp", "row security", sql).await? {
         let (oid, namespace): (u32, u32) = (row.get(0), row.get(1));
         if !reader.is_dumped_schema(namespace) {
             continue;
@@ -35,7 +35,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
     let sql = "SELECT p.oid, p.polrelid, p.polname::text, p.polcmd::text, p.polpermissive, p.polroles, \
                pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) \
                FROM pg_catalog.pg_policy p ORDER BY p.polname COLLATE \"C\"";
-    for row in reader.rows("policies", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_POLICY, b"", "policies", sql).await? {
         let oid: u32 = row.get(0);
         let Some((at, object, policies)) = tables.get_mut(&row.get(1)) else { continue };
         let (name, command, permissive): (&str, &str, bool) = (row.get(2), row.get(3), row.get(4));

@@ -17,7 +17,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         "SELECT p.oid, p.pubname::text, p.pubowner, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, \
          {through_root}, {generated} FROM pg_catalog.pg_publication p WHERE p.oid >= 16384"
     );
-    for row in reader.rows("publications", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_PUBLICATION, b"", "publications", &sql).await? {
         let (oid, name): (u32, &str) = (row.get(0), row.get(1));
         if reader.is_member(class::PG_PUBLICATION, oid) {
             continue;
@@ -82,7 +82,7 @@ async fn members(reader: &Reader<'_>) -> Result<HashMap<u32, Vec<Member>>> {
          JOIN pg_catalog.pg_class c ON c.oid = m.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\""
     );
-    for row in reader.rows("tables of publications", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_PUBLICATION_REL, b"", "tables of publications", &sql).await? {
         let mut what = format!("TABLE ONLY {}", qualified(row.get(2), row.get(3)));
         if let Some(columns) = row.get::<_, Option<&str>>(5) {
             what.push_str(&format!(" ({columns})"));
@@ -96,7 +96,7 @@ async fn members(reader: &Reader<'_>) -> Result<HashMap<u32, Vec<Member>>> {
     if reader.version.at_least(15) {
         let sql = "SELECT m.pnpubid, m.oid, n.nspname::text FROM pg_catalog.pg_publication_namespace m \
                    JOIN pg_catalog.pg_namespace n ON n.oid = m.pnnspid ORDER BY n.nspname COLLATE \"C\"";
-        for row in reader.rows("schemas of publications", sql, &[]).await? {
+        for row in reader.rows_of(class::PG_PUBLICATION_NAMESPACE, b"", "schemas of publications", sql).await? {
             let what = format!("TABLES IN SCHEMA {}", ident(row.get(2)));
             let address = Address { class: class::PG_PUBLICATION_NAMESPACE, oid: row.get(1) };
             members.entry(row.get(0)).or_default().push(Member { address, what });

@@ -7,9 +7,10 @@ use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::{Catalog, Row, SequenceData, TableData};
+use crate::inventory::Inventory;
 use crate::object::{Address, Id, Object, class};
 use crate::quote::{ident, literal, qualified};
-use crate::version::{NATIVE, Version};
+use crate::version::Version;
 
 /// Collects objects; handed to every reader in turn.
 pub(crate) struct Reader<'a> {
@@ -23,8 +24,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) roles: HashMap<u32, String>,
     /// Schemas by OID, bare names.
     pub(crate) schemas: HashMap<u32, String>,
-    /// Members of extensions and the OID of the extension.
-    pub(crate) members: HashMap<Address, u32>,
+    /// What there is to read.
+    pub(crate) inventory: Inventory,
     /// Privileges that initdb or an extension's script gave, by class, OID and column; as text (`aclitem[]`).
     pub(crate) initial: HashMap<(u32, u32, i32), String>,
     /// Tables whose rows are dumped; filled by the readers of tables and extensions.
@@ -44,11 +45,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads what is shared.
-    pub(crate) async fn new(client: &'a Client, version: Version) -> Result<Self> {
-        if !version.is_native() {
-            let text = format!("the native reader covers PostgreSQL {} to {}, not {version}", NATIVE.start(), NATIVE.end());
-            return Err(Error::failed(text).with_hint("take the cluster with the external source: --source pg_dumpall"));
-        }
+    pub(crate) async fn new(client: &'a Client, version: Version, inventory: Inventory) -> Result<Self> {
         let sql = "SELECT pg_catalog.current_setting('client_encoding') = 'SQL_ASCII', pg_catalog.pg_is_in_recovery()";
         let server = client.query_one(sql, &[]).await.map_err(|error| crate::pg_error("ask what the server is", error))?;
         let mut reader = Self {
@@ -59,7 +56,7 @@ impl<'a> Reader<'a> {
             left_out: Vec::new(),
             roles: HashMap::new(),
             schemas: HashMap::new(),
-            members: HashMap::new(),
+            inventory,
             initial: HashMap::new(),
             tables: Vec::new(),
             sequences: Vec::new(),
@@ -81,11 +78,6 @@ impl<'a> Reader<'a> {
         }
         for row in reader.rows("schemas", "SELECT oid, nspname::text FROM pg_catalog.pg_namespace", &[]).await? {
             reader.schemas.insert(row.get(0), row.get(1));
-        }
-        let sql = "SELECT classid, objid, refobjid FROM pg_catalog.pg_depend \
-                   WHERE refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e'";
-        for row in reader.rows("members of extensions", sql, &[]).await? {
-            reader.members.insert(Address { class: row.get(0), oid: row.get(1) }, row.get(2));
         }
         // initdb makes information_schema after it has written down what it gave. There it gives everybody the right to read,
         // and what it gave nobody has no privileges at all.
@@ -129,9 +121,19 @@ impl<'a> Reader<'a> {
 
     /// The rows of `sql`; `what` completes "failed to read the … of the database".
     pub(crate) async fn rows(&self, what: &str, sql: &str, arguments: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        let rows = self.client.query(sql, arguments).await;
+        // Without arguments there is nothing to ask the server about first, which is a round trip.
+        let rows = match arguments {
+            [] => self.client.query_typed(sql, &[]).await,
+            _ => self.client.query(sql, arguments).await,
+        };
         let rows = rows.map_err(|error| crate::pg_error(format!("read the {what} of the database"), error))?;
         Ok(rows.into_iter().map(|row| Row::new(row, self.raw)).collect())
+    }
+
+    /// The rows of a query that is about rows of the catalog `class` of these `kinds`, of any if there are none. Where the inventory has
+    /// no such row the server is not asked: most databases use few of the object types that there are.
+    pub(crate) async fn rows_of(&self, class: u32, kinds: &[u8], what: &str, sql: &str) -> Result<Vec<Row>> {
+        if self.inventory.has(class, kinds) { self.rows(what, sql, &[]).await } else { Ok(Vec::new()) }
     }
 
     /// Adds an object. It is what its own row's address stands for.
@@ -158,7 +160,7 @@ impl<'a> Reader<'a> {
 
     /// Whether `address` belongs to an extension, which creates it.
     pub(crate) fn is_member(&self, class: u32, oid: u32) -> bool {
-        self.members.contains_key(&Address { class, oid })
+        self.inventory.members.contains_key(&Address { class, oid })
     }
 
     /// Whether objects in the schema are dumped: all but the system's own.
@@ -242,7 +244,7 @@ impl<'a> Reader<'a> {
     /// What creates the row at `address`: its object, or the extension that it is a member of.
     fn resolve(&self, address: Address) -> Option<Id> {
         self.owners.get(&address).copied().or_else(|| {
-            let extension = *self.members.get(&address)?;
+            let extension = *self.inventory.members.get(&address)?;
             self.owners.get(&Address { class: class::PG_EXTENSION, oid: extension }).copied()
         })
     }

@@ -52,7 +52,7 @@ pub(super) async fn relations(reader: &Reader<'_>, kind: &str, further: &str) ->
          WHERE c.relkind = '{kind}' AND c.oid >= 16384"
     );
     let mut relations = Vec::new();
-    for row in reader.rows("views", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CLASS, kind.as_bytes(), "views", &sql).await? {
         let (oid, schema): (u32, u32) = (row.get(0), row.get(1));
         if !reader.is_dumped_schema(schema) || reader.is_member(class::PG_CLASS, oid) {
             continue;
@@ -88,15 +88,15 @@ async fn columns(reader: &Reader<'_>, kind: &str) -> Result<HashMap<u32, Vec<Col
     // Before 17 -1 stood for none.
     let sql = format!(
         "SELECT a.attrelid, a.attnum, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
-         CASE WHEN a.attcollation <> t.typcollation THEN pg_catalog.format('%I.%I', n.nspname, l.collname) END, \
+         CASE WHEN a.attcollation <> t.typcollation THEN (SELECT pg_catalog.format('%I.%I', n.nspname, l.collname) \
+         FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END, \
          CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END, {compression}, \
          NULLIF(a.attstattarget, -1)::integer, a.attoptions, a.attacl::text FROM pg_catalog.pg_attribute a \
          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-         LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace \
          WHERE c.relkind = '{kind}' AND c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum"
     );
     let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
-    for row in reader.rows("columns of views", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CLASS, kind.as_bytes(), "columns of views", &sql).await? {
         columns.entry(row.get(0)).or_default().push(Column {
             number: row.get(1),
             name: row.get(2),

@@ -11,7 +11,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
     let sql = "SELECT r.oid, r.rulename::text, r.ev_enabled::text, pg_catalog.pg_get_ruledef(r.oid), c.oid, c.relname::text, \
                c.relnamespace FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
                WHERE r.rulename <> '_RETURN' AND r.oid >= 16384";
-    for row in reader.rows("rules", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_REWRITE, b"234", "rules", sql).await? {
         let (oid, table, namespace): (u32, u32, u32) = (row.get(0), row.get(4), row.get(6));
         if !reader.is_dumped_schema(namespace) || reader.is_member(class::PG_REWRITE, oid) {
             continue;

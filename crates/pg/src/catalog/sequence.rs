@@ -28,7 +28,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid \
                WHERE c.oid >= 16384 AND c.relpersistence <> 't' ORDER BY c.oid";
     let mut dumped: Vec<(u32, String, String)> = Vec::new();
-    for row in reader.rows("sequences", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CLASS, b"S", "sequences", sql).await? {
         let (oid, namespace): (u32, u32) = (row.get(0), row.get(1));
         if !reader.is_dumped_schema(namespace) || reader.is_member(class::PG_CLASS, oid) {
             continue;

@@ -18,7 +18,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          FROM pg_catalog.pg_statistic_ext x JOIN pg_catalog.pg_class c ON c.oid = x.stxrelid \
          WHERE x.oid >= 16384 AND c.relpersistence <> 't' ORDER BY x.oid"
     );
-    for row in reader.rows("statistics objects", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_STATISTIC_EXT, b"", "statistics objects", &sql).await? {
         let (oid, name, namespace): (u32, &str, u32) = (row.get(0), row.get(1), row.get(2));
         if !reader.is_dumped_schema(namespace) || reader.is_member(class::PG_STATISTIC_EXT, oid) {
             continue;

@@ -18,7 +18,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
     let sql = format!(
         "SELECT s.subname::text, pg_catalog.has_column_privilege('pg_catalog.pg_subscription', 'subconninfo', 'SELECT') {OURS} ORDER BY 1"
     );
-    let named = reader.rows("subscriptions", &sql, &[]).await?;
+    let named = reader.rows_of(class::PG_SUBSCRIPTION, b"", "subscriptions", &sql).await?;
     if let Some(row) = named.iter().find(|row| !row.get::<_, bool>(1)) {
         let text = format!("may not read the connection of the subscription {}", ident(row.get(0)));
         return Err(Error::failed(text).with_hint("connect as a superuser"));
@@ -30,7 +30,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         "SELECT s.oid, s.subname::text, s.subowner, s.subconninfo, s.subslotname::text, s.subpublications, s.subsynccommit, {} {OURS}",
         since(reader.version).join(", ")
     );
-    for row in reader.rows("subscriptions", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_SUBSCRIPTION, b"", "subscriptions", &sql).await? {
         let (oid, name): (u32, &str) = (row.get(0), row.get(1));
         let what = format!("SUBSCRIPTION {}", ident(name));
         let publications: Vec<String> = row.get(5);

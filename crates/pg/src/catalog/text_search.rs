@@ -25,7 +25,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
         ]
         .join(" || ")
     );
-    for row in reader.rows("text search parsers", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TS_PARSER, b"", "text search parsers", &sql).await? {
         add(reader, class::PG_TS_PARSER, "PARSER", &row, &[])?;
     }
     let sql = format!(
@@ -33,7 +33,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          FROM pg_catalog.pg_ts_template x WHERE x.oid >= 16384",
         function("INIT", "x.tmplinit")
     );
-    for row in reader.rows("text search templates", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TS_TEMPLATE, b"", "text search templates", &sql).await? {
         add(reader, class::PG_TS_TEMPLATE, "TEMPLATE", &row, &[])?;
     }
     // The options are kept as the text of their list.
@@ -41,7 +41,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                pg_catalog.format('TEMPLATE = %I.%I', n.nspname, t.tmplname) || COALESCE(', ' || x.dictinitoption, '') \
                FROM pg_catalog.pg_ts_dict x JOIN pg_catalog.pg_ts_template t ON t.oid = x.dicttemplate \
                JOIN pg_catalog.pg_namespace n ON n.oid = t.tmplnamespace WHERE x.oid >= 16384";
-    for row in reader.rows("text search dictionaries", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TS_DICT, b"", "text search dictionaries", sql).await? {
         add(reader, class::PG_TS_DICT, "DICTIONARY", &row, &[])?;
     }
     let mut mappings = read_mappings(reader).await?;
@@ -49,7 +49,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                pg_catalog.format('PARSER = %I.%I', n.nspname, p.prsname) \
                FROM pg_catalog.pg_ts_config x JOIN pg_catalog.pg_ts_parser p ON p.oid = x.cfgparser \
                JOIN pg_catalog.pg_namespace n ON n.oid = p.prsnamespace WHERE x.oid >= 16384";
-    for row in reader.rows("text search configurations", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TS_CONFIG, b"", "text search configurations", sql).await? {
         let mappings = mappings.remove(&row.get(0)).unwrap_or_default();
         add(reader, class::PG_TS_CONFIG, "CONFIGURATION", &row, &mappings)?;
     }
@@ -64,7 +64,7 @@ async fn read_mappings(reader: &Reader<'_>) -> Result<HashMap<u32, Vec<String>>>
                LATERAL pg_catalog.ts_token_type(c.cfgparser) t \
                WHERE m.mapcfg >= 16384 AND t.tokid = m.maptokentype GROUP BY 1, 2, m.maptokentype ORDER BY 1, m.maptokentype";
     let mut mappings: HashMap<u32, Vec<String>> = HashMap::new();
-    for row in reader.rows("text search mappings", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TS_CONFIG, b"", "text search mappings", sql).await? {
         let mapping = format!("{} WITH {}", ident(row.get(1)), row.get::<_, String>(2));
         mappings.entry(row.get(0)).or_default().push(mapping);
     }

@@ -12,7 +12,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
                pg_catalog.concat_ws(', ', 'FROM SQL WITH FUNCTION ' || NULLIF(t.trffromsql::oid, 0)::pg_catalog.regprocedure::text, \
                'TO SQL WITH FUNCTION ' || NULLIF(t.trftosql::oid, 0)::pg_catalog.regprocedure::text) \
                FROM pg_catalog.pg_transform t JOIN pg_catalog.pg_language l ON l.oid = t.trflang WHERE t.oid >= 16384";
-    for row in reader.rows("transforms", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TRANSFORM, b"", "transforms", sql).await? {
         let (oid, kind, language, functions): (u32, String, String, String) = (row.get(0), row.get(1), row.get(2), row.get(3));
         if reader.is_member(class::PG_TRANSFORM, oid) {
             continue;

@@ -6,6 +6,7 @@ use backup_core::Result;
 
 use super::rule::state;
 use super::{Reader, dropped};
+use crate::inventory::TRIGGER;
 use crate::object::{Address, Id, Kind, Object, class};
 use crate::quote::{ident, qualified};
 
@@ -40,7 +41,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          WHERE t.oid >= 16384 AND (NOT t.tgisinternal OR {parent} <> 0) AND (k.contype IS NULL OR k.contype = 't')"
     );
     let mut triggers = HashMap::new();
-    for row in reader.rows("triggers", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TRIGGER, &[TRIGGER], "triggers", &sql).await? {
         let (oid, namespace): (u32, u32) = (row.get(0), row.get(5));
         if !reader.is_dumped_schema(namespace) || reader.is_member(class::PG_TRIGGER, oid) {
             continue;

@@ -1,7 +1,7 @@
 //! Whether every object of the database has been read: an error that names those that have not, never a quiet omission.
 //!
-//! This needs no list of what is covered: whatever these catalogs hold is to be known to a reader. They are those of all series that
-//! are native; a server of a later one is refused before, since it can have further ones.
+//! This needs no list of what is covered: whatever is in the inventory is to be known to a reader. Its catalogs are those of all series
+//! that are native; a server of a later one is refused before, since it can have further ones.
 
 use std::collections::HashSet;
 
@@ -10,69 +10,10 @@ use backup_core::{Error, Result};
 use super::{NAMED, Reader, Row, few};
 use crate::object::{Address, class};
 
-/// The catalogs of objects `x`: the column with their schema, if they have one, and which of their rows are asked for.
-const CATALOGS: &[(&str, &str, &str)] = &[
-    (
-        "pg_class",
-        "relnamespace",
-        // An index that was never finished is left out.
-        "x.relkind <> 't' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
-         WHERE i.indexrelid = x.oid AND NOT (i.indisready AND (i.indisvalid OR c.relkind = 'p')))",
-    ),
-    ("pg_proc", "pronamespace", "true"),
-    ("pg_type", "typnamespace", "true"),
-    // Not those that are only named as another's commutator or negator: they come with it.
-    ("pg_operator", "oprnamespace", "x.oprcode <> 0"),
-    ("pg_opclass", "opcnamespace", "true"),
-    ("pg_opfamily", "opfnamespace", "true"),
-    ("pg_collation", "collnamespace", "true"),
-    ("pg_conversion", "connamespace", "true"),
-    ("pg_statistic_ext", "stxnamespace", "true"),
-    ("pg_ts_config", "cfgnamespace", "true"),
-    ("pg_ts_dict", "dictnamespace", "true"),
-    ("pg_ts_parser", "prsnamespace", "true"),
-    ("pg_ts_template", "tmplnamespace", "true"),
-    // Part of a parent's: it comes with that.
-    ("pg_constraint", "connamespace", "x.conparentid = 0"),
-    ("pg_trigger", "", "NOT x.tgisinternal"),
-    ("pg_rewrite", "", "true"),
-    ("pg_policy", "", "true"),
-    ("pg_attrdef", "", "true"),
-    ("pg_namespace", "oid", "true"),
-    ("pg_language", "", "true"),
-    ("pg_cast", "", "true"),
-    ("pg_transform", "", "true"),
-    ("pg_am", "", "true"),
-    ("pg_extension", "", "true"),
-    ("pg_event_trigger", "", "true"),
-    ("pg_default_acl", "", "true"),
-    ("pg_foreign_data_wrapper", "", "true"),
-    ("pg_foreign_server", "", "true"),
-    ("pg_publication", "", "true"),
-    ("pg_publication_rel", "", "true"),
-    (
-        "pg_subscription",
-        "",
-        "x.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())",
-    ),
-];
-
-/// One that is there since 15.
-const SCHEMAS_OF_PUBLICATIONS: (&str, &str, &str) = ("pg_publication_namespace", "", "true");
-
-/// User mappings, whose catalog only superusers may read.
-const USER_MAPPINGS: &str =
-    "SELECT 'pg_catalog.pg_user_mapping'::pg_catalog.regclass::pg_catalog.oid, x.umid FROM pg_catalog.pg_user_mappings x";
-
 /// Fails if the database holds something that no reader knows.
 pub(super) async fn check(reader: &Reader<'_>) -> Result<()> {
-    let since = reader.version.at_least(15).then_some(&SCHEMAS_OF_PUBLICATIONS);
-    let mut queries: Vec<String> = CATALOGS.iter().chain(since).map(query).collect();
-    queries.push(USER_MAPPINGS.to_owned());
-    let rows = reader.rows("objects", &queries.join(" UNION ALL "), &[]).await?;
-    let all = rows.iter().map(|row| address(row, 0));
     let mut missing: HashSet<Address> =
-        all.filter(|one| !reader.knows(*one) && !reader.is_member(one.class, one.oid)).collect();
+        reader.inventory.defined().filter(|one| !reader.knows(*one) && !reader.is_member(one.class, one.oid)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -85,22 +26,6 @@ pub(super) async fn check(reader: &Reader<'_>) -> Result<()> {
     let named = reader.rows("names of objects", sql, &[&classes, &oids]).await?;
     let named: Vec<String> = named.iter().filter_map(|row| row.get(0)).collect();
     refusal(&named, missing.len()).map_or(Ok(()), Err)
-}
-
-/// The rows of one line of [`CATALOGS`] that users made, but for what is in the system's schemas.
-fn query((catalog, schema, condition): &(&str, &str, &str)) -> String {
-    let within = if schema.is_empty() {
-        String::new()
-    } else {
-        format!(
-            " AND x.{schema} NOT IN (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname ~ '^pg_' \
-             OR n.nspname = 'information_schema')"
-        )
-    };
-    format!(
-        "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::pg_catalog.oid, x.oid FROM pg_catalog.{catalog} x \
-         WHERE x.oid >= 16384 AND {condition}{within}"
-    )
 }
 
 /// Leaves out of `missing` what goes with something: with what is not dumped itself (a member of an extension, a temporary table),

@@ -19,7 +19,7 @@ pub(super) async fn read(reader: &mut Reader<'_>) -> Result<()> {
          JOIN pg_catalog.pg_foreign_server s ON s.oid = m.srvid WHERE m.umid >= 16384",
         server_options("m.umoptions")
     );
-    for row in reader.rows("user mappings", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_USER_MAPPING, b"", "user mappings", &sql).await? {
         let (oid, user, server): (u32, u32, &str) = (row.get(0), row.get(1), row.get(3));
         if reader.is_member(class::PG_USER_MAPPING, oid) {
             continue;

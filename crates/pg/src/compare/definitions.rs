@@ -11,6 +11,7 @@ use super::{NONE, tally};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::facts::{ObjectFacts, PartFacts};
+use crate::inventory::Inventory;
 use crate::object::Kind;
 use crate::quote::qualified;
 use crate::raw_text;
@@ -61,7 +62,8 @@ pub(super) async fn compare(
         return Ok(());
     }
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-    let catalog = Catalog::read(&session.client, session.version).await?;
+    let inventory = Inventory::to_be_read(&session.client, session.version).await?;
+    let catalog = Catalog::read(&session.client, session.version, inventory).await?;
     session.close().await;
     let mut found = Definitions::new();
     for object in catalog.objects {

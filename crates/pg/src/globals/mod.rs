@@ -62,7 +62,7 @@ pub struct Globals {
 /// Kind `Failed` with a hint where passwords are asked for and the role may not read them.
 pub async fn read(client: &Client, version: Version, options: &GlobalsOptions) -> Result<Globals> {
     let roles = role::roles(client, options.passwords).await?;
-    let bootstrap = roles.iter().find(|role| role.bootstrap).map_or("", |role| role.name.as_str());
+    let bootstrap = bootstrap(&roles);
     Ok(Globals {
         version: version.0,
         memberships: role::memberships(client, version, bootstrap).await?,
@@ -73,6 +73,20 @@ pub async fn read(client: &Client, version: Version, options: &GlobalsOptions) -
     })
 }
 
+/// Creates the roles that are missing, without a password, and says who is a member of what: SQL that can be played into a
+/// server that has some of them. Those that the server has stay as they are; initdb's own and `user` are left out.
+pub(crate) async fn missing_roles_sql(client: &Client, version: Version, user: &str) -> Result<String> {
+    let roles = role::roles(client, false).await?;
+    let memberships = role::memberships(client, version, bootstrap(&roles)).await?;
+    let missing = roles.iter().filter(|role| !role.exists_for(user)).map(Role::create_if_missing_as_it_was_sql);
+    Ok(missing.chain(memberships.iter().map(Membership::sql)).collect())
+}
+
+/// The name of the bootstrap superuser.
+fn bootstrap(roles: &[Role]) -> &str {
+    roles.iter().find(|role| role.bootstrap).map_or("", |role| role.name.as_str())
+}
+
 impl Globals {
     /// Creates the roles and says who is a member of what.
     ///
@@ -81,15 +95,6 @@ impl Globals {
     pub fn roles_sql(&self, restorer: &str) -> String {
         let create = |role: &Role| if role.exists_for(restorer) { role.create_if_missing_sql() } else { role.create_sql() };
         let mut sql: String = self.roles.iter().map(create).collect();
-        sql.extend(self.memberships.iter().map(Membership::sql));
-        sql
-    }
-
-    /// Creates the roles that are missing, without a password, and says who is a member of what: SQL that can be played into a
-    /// server that has some of them. Those that the server has stay as they are; initdb's own and `user` are left out.
-    pub fn missing_roles_sql(&self, user: &str) -> String {
-        let roles = self.roles.iter().filter(|role| !role.exists_for(user));
-        let mut sql: String = roles.map(Role::create_if_missing_as_it_was_sql).collect();
         sql.extend(self.memberships.iter().map(Membership::sql));
         sql
     }
@@ -168,7 +173,7 @@ impl Remarks {
 
 /// The rows of `sql`; `what` completes "failed to read the … of the cluster".
 async fn rows(client: &Client, what: &str, sql: &str) -> Result<Vec<Row>> {
-    let rows = client.query(sql, &[]).await;
+    let rows = client.query_typed(sql, &[]).await;
     let rows = rows.map_err(|error| crate::pg_error(format!("read the {what} of the cluster"), error))?;
     // Whoever writes from a database of another encoding leaves bytes that are no text in this one.
     let is_text = |row: &Row, at: usize| {

@@ -23,7 +23,7 @@ pub(super) async fn contents(session: &Session) -> Result<Vec<String>> {
         "extensions" => row.get::<_, i64>(1),
         _ => 0,
     };
-    let counts = counts::read(&session.client).await?;
+    let counts = counts::read(&session.client, session.version).await?;
     // The settings of a database are of it, not in it: they stay with its name.
     let within = counts.iter().filter(|(kind, _)| *kind != "settings of the database");
     let made = within.filter(|(kind, count)| **count > given(kind).unsigned_abs());

@@ -203,7 +203,7 @@ impl Script {
         let mut swapped = cx.unless_cancelled(self.play(cx, &config, sql)).await?;
         let session = connect(&config, Purpose::Restore).await?;
         flush(&session).await?;
-        let counts = counts::read(&session.client).await?;
+        let counts = counts::read(&session.client, session.version).await?;
         session.close().await;
         swapped.tables = counts.get("tables").copied().unwrap_or_default();
         self.compare(&swapped)?;

@@ -6,6 +6,7 @@ use backup_core::Result;
 
 use super::inherit::Tables;
 use crate::catalog::Reader;
+use crate::object::class;
 
 /// Schema and name of the table to load through, by the OID of the partition.
 ///
@@ -29,7 +30,7 @@ pub(super) async fn through_root(reader: &Reader<'_>, tables: &Tables) -> Result
          OR EXISTS (SELECT FROM pg_catalog.unnest(p.partclass::oid[]) k(oid) JOIN pg_catalog.pg_opclass c ON c.oid = k.oid \
          WHERE c.opcintype = 'pg_catalog.anyenum'::pg_catalog.regtype))"
     );
-    let rows = reader.rows("partition keys", &sql, &[]).await?;
+    let rows = reader.rows_of(class::PG_CLASS, b"p", "partition keys", &sql).await?;
     let shifting: HashSet<u32> = rows.iter().map(|row| row.get(0)).collect();
     let mut routes = HashMap::new();
     for table in tables.values().filter(|table| table.is_partition()) {

@@ -3,6 +3,7 @@
 use backup_core::Result;
 
 use super::{COLUMNS, Ids, NEXT, Reader, Type};
+use crate::object::class;
 use crate::quote::literal;
 
 /// Options of `CREATE TYPE`, with the SQL of their value over `pg_type t`; absent where that is null, bare where it is empty.
@@ -38,7 +39,7 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid)",
         options.join(", ")
     );
-    for row in reader.rows("base types", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TYPE, b"bp", "base types", &sql).await? {
         let Some(it) = Type::of(reader, &row)? else { continue };
         let shell = it.shell();
         if !row.get::<_, bool>(NEXT) {

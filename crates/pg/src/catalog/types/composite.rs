@@ -18,7 +18,7 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
                LEFT JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace \
                WHERE c.relkind = 'c' AND a.attnum > 0 AND NOT a.attisdropped AND c.oid >= 16384 ORDER BY c.oid, a.attnum";
     let mut columns: HashMap<u32, Vec<(i32, String, String)>> = HashMap::new();
-    for row in reader.rows("columns of composite types", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CLASS, b"c", "columns of composite types", sql).await? {
         let (name, kind): (String, String) = (ident(row.get(2)), row.get(3));
         let column = format!("{name} {kind}{}", collate_sql(row.get(4), row.get(5)));
         columns.entry(row.get(0)).or_default().push((row.get(1), name, column));
@@ -27,7 +27,7 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
         "SELECT {COLUMNS}, c.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_class c ON c.oid = t.typrelid \
          WHERE t.oid >= 16384 AND c.relkind = 'c'"
     );
-    for row in reader.rows("composite types", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_CLASS, b"c", "composite types", &sql).await? {
         let Some(it) = Type::of(reader, &row)? else { continue };
         let full = it.full();
         let relation: u32 = row.get(NEXT);

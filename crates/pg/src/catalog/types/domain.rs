@@ -27,7 +27,7 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
          LEFT JOIN pg_catalog.pg_collation l ON l.oid = t.typcollation AND t.typcollation <> b.typcollation \
          LEFT JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace WHERE t.oid >= 16384 AND t.typtype = 'd'"
     );
-    for row in reader.rows("domains", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TYPE, b"d", "domains", &sql).await? {
         let Some(it) = Type::of(reader, &row)? else { continue };
         let full = it.full();
         let (base, not_null, default): (String, bool, Option<String>) = (row.get(NEXT), row.get(NEXT + 1), row.get(NEXT + 2));
@@ -120,7 +120,7 @@ async fn read_constraints(reader: &Reader<'_>) -> Result<HashMap<u32, Vec<Constr
                FROM pg_catalog.pg_constraint c WHERE c.contypid >= 16384 AND c.contype IN ('c', 'n') \
                ORDER BY c.contypid, c.conname";
     let mut constraints: HashMap<u32, Vec<Constraint>> = HashMap::new();
-    for row in reader.rows("constraints of domains", sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TYPE, b"d", "constraints of domains", sql).await? {
         constraints.entry(row.get(0)).or_default().push(Constraint {
             oid: row.get(1),
             name: row.get(2),

@@ -3,6 +3,7 @@
 use backup_core::Result;
 
 use super::{COLUMNS, Ids, NEXT, Reader, Type};
+use crate::object::class;
 use crate::quote::literal;
 
 /// Reads the enums.
@@ -11,7 +12,7 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
         "SELECT {COLUMNS}, ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid \
          ORDER BY e.enumsortorder) FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND t.typtype = 'e'"
     );
-    for row in reader.rows("enums", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TYPE, b"e", "enums", &sql).await? {
         let Some(it) = Type::of(reader, &row)? else { continue };
         let create = create_sql(&it.full(), &row.get::<_, Vec<String>>(NEXT));
         it.add(reader, ids, "TYPE", &create, None, "")?;

@@ -105,6 +105,9 @@ fn privileges_sql(reader: &Reader<'_>, full: &str, oid: u32, owner: u32, privile
 /// Reads what the server makes along with a type (its array type, a multirange, constructors, the relation of a composite
 /// type) and says that the type stands for it.
 async fn read_made_along(reader: &mut Reader<'_>, ids: &Ids) -> Result<()> {
+    if ids.is_empty() && !reader.inventory.members.keys().any(|member| member.class == class::PG_TYPE) {
+        return Ok(());
+    }
     let sql = "SELECT classid, objid, refobjid FROM pg_catalog.pg_depend WHERE deptype = 'i' AND objid >= 16384 \
                AND refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, \
                'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass, \
@@ -123,7 +126,7 @@ async fn read_made_along(reader: &mut Reader<'_>, ids: &Ids) -> Result<()> {
         for _ in 0..3 {
             root = makers.get(&root).copied().unwrap_or(root);
         }
-        let extension = reader.members.get(&Address { class: class::PG_TYPE, oid: root });
+        let extension = reader.inventory.members.get(&Address { class: class::PG_TYPE, oid: root });
         let extension = extension.map(|oid| Id { kind: Kind::Extension, oid: *oid });
         if let Some(id) = ids.get(&root).copied().or(extension) {
             reader.stands_for(address, id);

@@ -3,6 +3,7 @@
 use backup_core::Result;
 
 use super::{COLUMNS, Ids, NEXT, Reader, Type};
+use crate::object::class;
 
 /// Options of `CREATE TYPE … AS RANGE`, with the SQL of their value over `pg_range r` and `pg_type s`, the subtype; absent where
 /// that is null. `regproc` and the like come out qualified.
@@ -37,7 +38,7 @@ pub(super) async fn read(reader: &mut Reader<'_>, ids: &mut Ids) -> Result<()> {
          JOIN pg_catalog.pg_type s ON s.oid = r.rngsubtype WHERE t.oid >= 16384",
         options.join(", ")
     );
-    for row in reader.rows("range types", &sql, &[]).await? {
+    for row in reader.rows_of(class::PG_TYPE, b"r", "range types", &sql).await? {
         let Some(it) = Type::of(reader, &row)? else { continue };
         let mut values = Vec::new();
         let mut canonical = false;
