@@ -11,13 +11,19 @@ use jiff::Timestamp;
 
 mod access;
 pub(crate) mod etag;
+#[cfg(feature = "sdk")]
 mod failure;
+#[cfg(feature = "sdk")]
 mod http;
+#[cfg(feature = "sdk")]
 mod patient;
+#[cfg(feature = "sdk")]
 mod sdk;
+#[cfg(feature = "sdk")]
 mod text;
 
 pub use access::{Access, Credentials};
+#[cfg(feature = "sdk")]
 pub use sdk::connect;
 
 /// The calls to an S3 server that this crate makes.
