@@ -14,9 +14,9 @@ mod transfer;
 mod upload;
 
 pub use download::download;
-pub use s3::{Access, Bucket, Credentials, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload};
 #[cfg(feature = "sdk")]
 pub use s3::connect;
+pub use s3::{Access, Bucket, Credentials, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload};
 pub use s3cfg::S3Cfg;
 pub use sink::{Place, S3Sink};
 pub use transfer::{PART_SIZES, Transfer};

@@ -112,12 +112,6 @@ const CATALOGS: &[Line] = &[
     (class::PG_FOREIGN_SERVER, "pg_foreign_server", PLAIN, USERS),
     (class::PG_PUBLICATION, "pg_publication", PLAIN, USERS),
     (class::PG_PUBLICATION_REL, "pg_publication_rel", PLAIN, USERS),
-    (
-        class::PG_SUBSCRIPTION,
-        "pg_subscription",
-        PLAIN,
-        "x.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())",
-    ),
 ];
 
 /// One that is there since 15.
@@ -131,12 +125,19 @@ const INDEXES_SQL: &str = "SELECT 1259::pg_catalog.oid, x.indexrelid, 0::pg_cata
 /// User mappings, whose catalog only superusers may read.
 const USER_MAPPINGS: &str = "SELECT 1418::pg_catalog.oid, x.umid, 0::pg_catalog.oid, ' '::pg_catalog.\"char\", 0::pg_catalog.oid, false FROM pg_catalog.pg_user_mappings x";
 
+/// Subscriptions, whose OIDs only superusers may read before 15.
+const SUBSCRIPTIONS: &str = "SELECT 6100::pg_catalog.oid, x.oid, 0::pg_catalog.oid, ' '::pg_catalog.\"char\", 0::pg_catalog.oid, false \
+                             FROM pg_catalog.pg_subscription x WHERE x.subdbid = \
+                             (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
+
 const MEMBERS: &str = "SELECT classid, objid, refobjid FROM pg_catalog.pg_depend \
                        WHERE refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e'";
 
-/// What is in no catalog of objects: large objects, and settings of the database.
+/// What is in no catalog of objects, large objects and settings of the database; and how many subscriptions there are.
 const APART: &str = "SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata), \
                      (SELECT pg_catalog.count(*) FROM pg_catalog.pg_db_role_setting c, pg_catalog.unnest(c.setconfig) WHERE c.setdatabase = \
+                     (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())), \
+                     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_subscription x WHERE x.subdbid = \
                      (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))";
 
 /// What is counted: its name in a manifest, the catalog, and the kinds; none of them are all.
@@ -207,7 +208,12 @@ impl Inventory {
 
     /// Takes it of the database that `client` is connected to.
     pub(crate) async fn read(client: &Client, version: Version) -> Result<Self> {
+        let apart = client.query_typed_one(APART, &[]).await.map_err(|error| pg_error("count the large objects", error))?;
+        let number = |at: usize| u64::try_from(apart.get::<_, i64>(at)).unwrap_or_default();
         let mut found = rows(client, &objects_sql(version)).await?;
+        if number(2) > 0 {
+            found.extend(rows(client, SUBSCRIPTIONS).await?);
+        }
         // Without a server there is none, and the view of them costs more than others.
         if found.iter().any(|one| one.address.class == class::PG_FOREIGN_SERVER) {
             found.extend(rows(client, USER_MAPPINGS).await?);
@@ -221,8 +227,6 @@ impl Inventory {
         let doing = "list the members of extensions";
         let members = client.query_typed(MEMBERS, &[]).await.map_err(|error| pg_error(doing, error))?;
         let members = members.iter().map(|row| (Address { class: row.get(0), oid: row.get(1) }, row.get(2))).collect();
-        let apart = client.query_typed_one(APART, &[]).await.map_err(|error| pg_error("count the large objects", error))?;
-        let number = |at: usize| u64::try_from(apart.get::<_, i64>(at)).unwrap_or_default();
         Ok(Self { found, kinds, members, large_objects: number(0), settings: number(1) })
     }
 

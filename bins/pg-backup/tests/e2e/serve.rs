@@ -17,7 +17,11 @@ pub(crate) struct Container {
 
 impl Container {
     pub(crate) fn new() -> Option<Self> {
-        let server = Server::start(Major::V15)?;
+        Self::of(Major::V15)
+    }
+
+    fn of(major: Major) -> Option<Self> {
+        let server = Server::start(major)?;
         server.psql("postgres", "CREATE ROLE app LOGIN PASSWORD 'hunter2'; CREATE ROLE reader; CREATE DATABASE shop OWNER app");
         server.psql(
             "shop",
@@ -343,4 +347,15 @@ fn no_database_is_dumped_twice_at_the_same_time() {
     assert!(first.wait_with_output().expect("it ends").status.success());
     assert_eq!(container.dumps().len(), 1);
     container.run(&["serve", "--once"], &[]).ok();
+}
+
+#[test]
+fn an_owner_who_is_no_superuser_dumps_a_database_of_an_old_server() {
+    let Some(container) = Container::of(Major::V13) else { return };
+    container.run(&["serve", "--once"], &[("BACKUP_STRATEGY", "daily")]).ok();
+    let dumps = container.dumps();
+    assert_eq!(dumps.len(), 1);
+    container.play(&dumps[0], "again");
+    let rows = "SELECT count(*), max(name) FROM item";
+    assert_eq!(container.server.psql("again", rows), container.server.psql("shop", rows));
 }
