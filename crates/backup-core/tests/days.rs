@@ -1,4 +1,4 @@
-//! A retention over 30,000 days: whatever happens to a job, the last good backup never goes.
+//! A retention over 100,000 days: whatever happens to a job, the last good backup never goes.
 
 use std::collections::BTreeSet;
 
@@ -102,9 +102,9 @@ fn happens(records: &mut Vec<Records>, event: Event, now: Timestamp) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(30))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// 30 jobs of 1,000 days.
+    /// 100 jobs of 1,000 days.
     #[test]
     fn a_job_never_loses_its_last_good_backup(
         keep in keep(), zone in prop::sample::select(&ZONES[..]), year in 1990..2060i16, days in prop::collection::vec(day(), 1000),
