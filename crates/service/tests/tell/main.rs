@@ -5,10 +5,12 @@ mod log;
 mod missed;
 mod receiver;
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use backup_core::Name;
+use async_trait::async_trait;
+use backup_core::{Error, Name, Result};
 use backup_service::tell::{Channel, Client, Form, PagerDuty, Patience, Ping, Telling, Wants, Webhook};
 use backup_service::{Listener, Notice, What};
 use jiff::SignedDuration;
@@ -190,6 +192,21 @@ async fn a_pager_is_told_of_errors_alone_in_json_whatever_they_say() {
     assert_eq!((last.chars().count(), last.ends_with("ä…")), (1024, true));
 }
 
+#[test]
+fn no_channel_shows_its_secrets() {
+    let url = "http://ann:s3cret@h.example/s3cret?s3cret";
+    let client = || Arc::new(client().with_proxy("http://ann:s3cret@proxy.example", ""));
+    let service_key = "s3cret".into();
+    let pager = PagerDuty { client: client(), address: url.parse().expect("a URL"), service_key };
+    let hook = Webhook { client: client(), ..webhook(url) };
+    let ping = Ping::new(client(), name("shop"), url.parse().expect("a URL")).expect("a ping");
+    let channels: [&dyn Channel; 3] = [&pager, &hook, &ping];
+    for channel in channels {
+        let shown = format!("{channel} {channel:?}");
+        assert!(shown.contains("http://h.example") && !shown.contains("s3cret"), "{shown}");
+    }
+}
+
 #[tokio::test]
 async fn a_receiver_that_fails_is_tried_again_and_the_order_is_kept() {
     let garbage = Answer::Bytes("SSH-2.0-OpenSSH_9.2\r\n".into());
@@ -208,6 +225,47 @@ async fn a_receiver_that_fails_is_tried_again_and_the_order_is_kept() {
         "{warnings:?}"
     );
     assert!(!log.text().contains("s3cret") && !log.text().contains("t0ken"), "{}", log.text());
+}
+
+/// A channel that never succeeds, and when it was tried.
+#[derive(Debug, Default, Clone)]
+struct Deaf(Arc<Mutex<Vec<tokio::time::Instant>>>);
+
+#[async_trait]
+impl Channel for Deaf {
+    fn wants(&self, _: &Notice) -> bool {
+        true
+    }
+
+    async fn tell(&self, _: &Notice) -> Result<()> {
+        self.0.lock().expect("tries").push(tokio::time::Instant::now());
+        Err(Error::failed("nobody hears"))
+    }
+}
+
+impl fmt::Display for Deaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deaf")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_tried_less_and_less_often_for_an_hour() {
+    let deaf = Deaf::default();
+    let telling = telling(deaf.clone(), Patience::default());
+    telling.on(&failed("x"));
+    tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+    let tries = deaf.0.lock().expect("tries").clone();
+    let waits: Vec<f64> = tries.windows(2).map(|two| (two[1] - two[0]).as_secs_f64()).collect();
+    // A second, two, four …, each with some chance added, until it is five minutes.
+    for (nth, wait) in waits.iter().enumerate() {
+        let least = f64::from(1 << nth.min(20)).min(300.0);
+        assert!((least..=2.0 * least + 1.0).contains(wait), "{nth}: {waits:?}");
+    }
+    let total = (tries[tries.len() - 1] - tries[0]).as_secs_f64();
+    assert!((3000.0..=3600.0).contains(&total), "{waits:?}");
+    assert!((12..=22).contains(&tries.len()), "{waits:?}");
+    telling.finish(GRACE).await;
 }
 
 #[tokio::test]
