@@ -95,3 +95,23 @@ impl Desk {
         self.statuses.probe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_stands_still_is_dead_after_two_minutes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let statuses = Statuses::open(folder.path()).expect("a folder");
+        let desk = Desk { posts: BTreeMap::new(), statuses, pulse: Arc::default() };
+        assert!(!desk.is_alive(), "it never turned");
+        desk.pulse.beat();
+        tokio::time::advance(Duration::from_secs(119)).await;
+        assert!(desk.is_alive() && desk.ready().is_ok());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!desk.is_alive() && desk.ready().is_err(), "it is stuck");
+        desk.pulse.beat();
+        assert!(desk.is_alive(), "it goes on");
+    }
+}

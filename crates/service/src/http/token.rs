@@ -52,12 +52,14 @@ mod tests {
     fn a_token_lets_itself_in_and_nothing_else() {
         let token: Token = " 0123456789abcdef\n".parse().expect("a token");
         assert!(token.is_shown_by(b"Bearer 0123456789abcdef") && token.is_shown_by(b"bearer  0123456789abcdef "));
-        let strangers: [&[u8]; 8] = [
+        let strangers: [&[u8]; 9] = [
             b"",
             b"Bearer",
             b"Bearer ",
             b"0123456789abcdef",
             b"Basic 0123456789abcdef",
+            // As long a word, so that what follows is the token.
+            b"Digest 0123456789abcdef",
             b"Bearer 0123456789abcde",
             b"Bearer 0123456789abcdeF",
             b"Bearer 0123456789abcdef0",

@@ -31,6 +31,8 @@ struct Told {
     outcomes: Mutex<Vec<Result<Outcome>>>,
     runs: AtomicU32,
     ran: Notify,
+    /// A run waits for this, if there is such a gate.
+    gate: Mutex<Option<Arc<Notify>>>,
 }
 
 #[async_trait]
@@ -38,6 +40,10 @@ impl Work for Told {
     async fn run(&self, _: &Context, _: Why) -> Result<Outcome> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         self.ran.notify_one();
+        let gate = self.gate.lock().expect("a gate").clone();
+        if let Some(gate) = gate {
+            gate.notified().await;
+        }
         let outcome = self.outcomes.lock().expect("outcomes").pop();
         outcome.unwrap_or_else(|| Ok(Outcome::Done { line: "done".into(), bytes: Some(17) }))
     }
@@ -162,7 +168,7 @@ async fn a_run_is_asked_for_with_the_token() {
     for stranger in [
         "",
         "Authorization: Bearer 0123456789abcdee\r\n",
-        "Authorization: Basic 0123456789abcdef\r\n",
+        "Authorization: Digest 0123456789abcdef\r\n",
         "Authorization: Bearer\r\n",
     ] {
         assert_eq!(bench.ask("POST /jobs/shop/run", stranger).await.0, 401, "{stranger}");
