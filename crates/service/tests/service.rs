@@ -1,6 +1,6 @@
 //! A service over days, with a clock that is moved: what runs, what is caught up, and what is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -229,6 +229,7 @@ async fn a_failure_is_tried_again_so_often_and_then_waits_for_its_time() {
     assert_eq!(bench.at_time("2026-11-02T01:04:59Z").await, [""; 0]);
     let again = ["shop: begun", "shop: failed, 2 times in a row: no server"];
     assert_eq!(bench.at_time("2026-11-02T01:05:00Z").await, again);
+    assert_eq!(bench.at_time("2026-11-02T01:14:59Z").await, [""; 0], "twice as long as the first time");
     assert_eq!(bench.at_time("2026-11-02T01:15:00Z").await[1], "shop: failed, 3 times in a row: no server");
     assert_eq!(bench.at_time("2026-11-02T23:00:00Z").await, [""; 0]);
     assert_eq!(bench.at_time("2026-11-03T01:00:00Z").await[1], "shop: failed, 4 times in a row: no server");
@@ -236,6 +237,29 @@ async fn a_failure_is_tried_again_so_often_and_then_waits_for_its_time() {
     let recovered = bench.at_time("2026-11-04T01:00:00Z").await;
     assert!(recovered[1].ends_with(", after 4 failed"), "{recovered:?}");
     assert_eq!(bench.status().error, None);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_is_put_off_by_chance_and_by_no_more_than_it_may() {
+    let work = Arc::new(Told::default());
+    let most = SignedDuration::from_mins(10);
+    let mut bench = Bench::at("2026-11-01T12:00:00Z");
+    bench.start(vec![Job { jitter: most, ..daily(&work) }], 1).await;
+    let mut by = BTreeSet::new();
+    for day in 2..30 {
+        let due = at(&format!("2026-11-{day:02}T01:00:00Z"));
+        let planned = bench.desk().next(&name("shop")).expect("a job").expect("a time");
+        let put_off = planned.duration_since(due);
+        assert!((SignedDuration::ZERO..=most).contains(&put_off), "{due}: {put_off}");
+        bench.clock.set(planned - SignedDuration::from_millis(1));
+        assert_eq!(bench.settle().await, [""; 0], "{due}");
+        bench.clock.set(planned);
+        assert_eq!(timeless(bench.settle().await), done(), "{due}");
+        assert_eq!(work.whys.lock().expect("whys").pop(), Some(Why::Due(due)));
+        by.insert(put_off);
+    }
+    assert!(by.len() > 20, "{by:?}");
     bench.stop().await;
 }
 
@@ -292,6 +316,36 @@ async fn a_clock_that_is_set_back_by_seconds_takes_no_backup_twice() {
     bench.start(vec![daily(&work)], 1).await;
     assert_eq!(bench.at_time("2026-01-02T01:00:10Z").await, [""; 0]);
     assert_eq!(timeless(bench.at_time("2026-01-03T01:00:00Z").await), done());
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_puts_off_no_further_try() {
+    let work = Arc::new(Told::default());
+    work.next.lock().expect("next").push_back(Err(Error::failed("no server")));
+    let mut bench = Bench::at("2026-11-01T12:00:00Z");
+    bench.start(vec![Job { retries: 1, ..daily(&work) }], 1).await;
+    assert_eq!(bench.at_time("2026-11-02T01:00:00Z").await.len(), 2);
+    bench.at_time("2026-11-01T22:00:00Z").await;
+    assert_eq!(bench.at_time("2026-11-01T22:04:59Z").await, [""; 0]);
+    assert_eq!(bench.at_time("2026-11-01T22:05:00Z").await.len(), 2);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_during_which_the_clock_is_set_back_has_ended() {
+    let work = Arc::new(Told { gate: Some(Semaphore::new(0)), ..Told::default() });
+    let mut bench = Bench::at("2026-11-01T12:00:00Z");
+    bench.start(vec![daily(&work)], 1).await;
+    bench.at_time("2026-11-02T01:00:00Z").await;
+    bench.at_time("2026-11-02T00:30:00Z").await;
+    assert!(bench.status().is_under_way());
+    work.gate.as_ref().expect("a gate").add_permits(1);
+    assert_eq!(timeless(bench.settle().await), ["shop: done in 0s"]);
+    assert!(!bench.status().is_under_way(), "{:?}", bench.status());
+    bench.kill().await;
+    bench.start(vec![daily(&work)], 1).await;
+    assert_eq!(bench.settle().await, [""; 0], "nothing was cut off");
     bench.stop().await;
 }
 
@@ -357,6 +411,41 @@ async fn a_stop_cuts_a_run_short_and_ends_well() {
     bench.at_time("2026-11-02T01:00:00Z").await;
     bench.stop().await;
     assert_eq!(bench.told.take(), ["shop: failed: interrupted"]);
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_kept_is_told_once_and_stops_no_backup() {
+    let work = Arc::new(Told::default());
+    let mut bench = Bench::at("2026-11-01T12:00:00Z");
+    bench.start(vec![daily(&work)], 1).await;
+    for days in [2..4, 4..6] {
+        std::fs::remove_dir_all(bench.state()).expect("removed");
+        for day in days.clone() {
+            let told = timeless(bench.at_time(&format!("2026-11-{day:02}T01:00:00Z")).await);
+            let (failed, rest) = told.split_at(told.len() - 2);
+            assert_eq!(rest, done(), "day {day}");
+            assert_eq!(failed.len(), usize::from(day == days.start), "day {day}: {failed:?}");
+            assert!(failed.iter().all(|line| line.starts_with("shop: failed: failed to keep the state of shop")), "{failed:?}");
+        }
+        std::fs::create_dir_all(bench.state()).expect("made");
+        bench.desk().ask(&name("shop")).expect("a job");
+        assert_eq!(timeless(bench.settle().await), done());
+        assert_eq!(bench.status().succeeded, Some(bench.clock.now()), "it is kept again");
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_begins_nothing_of_what_waits_for_its_turn() {
+    let work = Arc::new(Told { gate: Some(Semaphore::new(0)), ..Told::default() });
+    let jobs = ["one", "two", "three"].map(|job| Job { name: name(job), ..daily(&work) });
+    let mut bench = Bench::at("2026-11-01T12:00:00Z");
+    bench.start(jobs.into(), 1).await;
+    assert_eq!(bench.at_time("2026-11-02T01:00:00Z").await.len(), 1, "one begins");
+    bench.stop().await;
+    let told = bench.told.take();
+    assert!(told.len() == 1 && told[0].ends_with(": failed: interrupted"), "{told:?}");
+    assert_eq!(work.whys.lock().expect("whys").len(), 1);
 }
 
 #[tokio::test]
