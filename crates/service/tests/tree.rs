@@ -163,6 +163,35 @@ async fn each_has_a_verdict_and_only_what_was_shown_goes() {
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_dump_is_the_newest_is_of_that_file_and_goes_with_it() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tree = tree(root.path(), Layout::Dated(1));
+    let records = || -> Vec<_> {
+        let records = root.path().join("records").read_dir().expect("a folder");
+        records.map(|record| record.expect("a record").path()).collect()
+    };
+    let (key, put) = tree.put("pg-shop", at("2026-11-10T01:00:00Z"), body::from_bytes("x")).await.expect("stored");
+    tree.mark(&key, &Mark { size: Some(put.size), ..Mark::default() }).await.expect("marked");
+    let [first] = &records()[..] else { panic!("{:?}", records()) };
+    let text = std::fs::read(first).expect("read");
+    let verified_at = Some(at("2026-11-10T01:00:10Z"));
+    let newer = Mark { size: Some(put.size), verified: verified_at, proven: verified_at, ..Mark::default() };
+    tree.mark(&key, &newer).await.expect("marked");
+    assert_eq!(records().len(), 1, "one takes the place of the other");
+    // As a run leaves it that is killed in between.
+    std::fs::write(first, text).expect("written");
+    assert_eq!(records().len(), 2);
+    let known = async || tree.list("pg-shop").await.expect("listed").pop().expect("it is there").mark;
+    assert_eq!(known().await, newer);
+    // Another file of that name is neither.
+    std::fs::write(root.path().join(key.as_str()), "another size").expect("written");
+    assert_eq!(known().await, Mark { verified: None, proven: None, ..newer });
+    verified(&tree, "pg-shop", at("2026-11-11T01:00:00Z")).await;
+    assert_eq!(names(&tree.cull("pg-shop", at("2026-11-11T01:00:10Z")).await.expect("culled")), [key.as_str()]);
+    assert_eq!(records().len(), 1, "what was known of it is gone too");
+}
+
+#[tokio::test]
 async fn what_a_killed_run_left_goes_with_the_next_cull_and_the_root_stays() {
     let root = tempfile::tempdir().expect("a folder");
     let tree = tree(root.path(), Layout::Dated(2));
@@ -193,6 +222,8 @@ async fn a_tier_of_none_deletes_no_fresh_dump_and_takes_none() {
     assert!(!none.is_due(at("2026-11-16T01:00:00Z")) && none.is_due(at("2026-11-22T01:00:00Z")));
     let refused = none.put("pg-shop", at("2026-11-16T01:00:00Z"), body::from_bytes("x")).await;
     assert!(refused.is_err());
+    let listed = none.list("pg-shop").await.expect("listed");
+    assert_eq!((listed.len(), none.judge(&listed, at("2026-11-22T01:00:10Z"))), (1, Vec::new()), "no tier, no verdict");
     assert_eq!(none.cull("pg-shop", at("2026-11-22T01:00:10Z")).await.expect("culled"), [], "what is there is left alone");
 }
 

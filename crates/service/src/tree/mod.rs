@@ -227,16 +227,12 @@ impl Tree {
     pub fn judge(&self, dumps: &[Dump], now: Timestamp) -> Vec<Verdict> {
         let dumps: Vec<&Dump> = dumps.iter().filter(|dump| dump.id.time().duration_since(now) <= AHEAD).collect();
         let record = |dump: &&Dump| Records {
-            verified: dump.mark.verified.filter(|_| dump.mark.damaged.is_none()),
-            proven: dump.mark.proven.filter(|_| dump.mark.damaged.is_none()),
+            verified: dump.mark.verified,
+            proven: dump.mark.proven,
             damaged: dump.mark.damaged.is_some(),
             size: Some(dump.size),
             ..Records::new(dump.id, State::Listed)
         };
-        // Above all tiers: judged together, with no rule but that one goes, what may never go shows.
-        let all: Vec<Records> = dumps.iter().map(record).collect();
-        let mut never = judge(&Keep { last: 1, ..Keep::default() }, now, &self.zone, &all);
-        never.retain(|verdict| verdict.keep);
         let groups: Vec<(Option<Tier>, u32)> = match self.layout {
             Layout::First(count) | Layout::Dated(count) => vec![(None, count)],
             Layout::Rolling(tiers) => Tiers::ALL.map(|tier| (Some(tier), tiers.of(tier))).into(),
@@ -249,11 +245,6 @@ impl Tree {
             }
             let keep = Keep { last: count, ..Keep::default() };
             verdicts.extend(judge(&keep, now, &self.zone, &group));
-        }
-        for verdict in verdicts.iter_mut().filter(|verdict| !verdict.keep) {
-            if let Some(above) = never.iter().find(|above| above.id == verdict.id) {
-                verdict.clone_from(above);
-            }
         }
         verdicts
     }
