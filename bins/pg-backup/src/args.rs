@@ -39,7 +39,6 @@ enum Command {
     /// Have a running service take backups now
     Ask(serve::Ask),
     /// Look at the dumps that serve or the backup container has written, and use them
-    #[command(subcommand)]
     Dumps(dumps::Dumps),
     /// Look at the configuration that serve goes by
     #[command(subcommand)]

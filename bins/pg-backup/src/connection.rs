@@ -28,34 +28,23 @@ pub(crate) fn config(cx: &Context, conninfo: &str) -> Result<Config> {
 
 /// The parameters that `params` and the environment give.
 pub(crate) fn resolve(cx: &Context, params: Params) -> Result<Config> {
-    let variable = |name: &str| {
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        // What the environment says counts last, after the string and the service.
-        value.or_else(|| (name == "PGDATABASE").then(|| "postgres".to_owned()))
-    };
-    told(cx, params.resolve(variable)?)
-}
-
-/// How to reach a database that the container's configuration names, as `user`; TLS and the like as libpq has them.
-pub(crate) fn container(cx: &Context, spec: &Spec, user: Option<&str>, password: Option<&str>) -> Result<Config> {
-    let mut params = Params::default();
-    params.set("host", spec.host.trim_matches(['[', ']']))?;
-    if let Some(port) = spec.port {
-        params.set("port", &port.to_string())?;
-    }
-    params.set("dbname", &spec.database)?;
-    if let Some(user) = user {
-        params.set("user", user)?;
-    }
-    if let Some(password) = password {
-        params.set("password", password)?;
-    }
-    told(cx, params.resolve(|name| std::env::var(name).ok())?)
-}
-
-fn told(cx: &Context, config: Config) -> Result<Config> {
+    let config = params.resolve(variable)?;
     for warning in &config.warnings {
         cx.tell(Event::Warning { what: warning });
     }
     Ok(config)
+}
+
+/// What the environment says, which counts last, after the string and the service; of the database `postgres` if it says nothing.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    value.or_else(|| (name == "PGDATABASE").then(|| "postgres".to_owned()))
+}
+
+/// `params` at the host and port that `spec` names, wherever they were before.
+pub(crate) fn at(mut params: Params, spec: &Spec) -> Result<Params> {
+    params.set("host", spec.host.trim_matches(['[', ']']))?;
+    params.set("hostaddr", "")?;
+    params.set("port", &spec.port.map(|port| port.to_string()).unwrap_or_default())?;
+    Ok(params)
 }

@@ -10,6 +10,7 @@ mod dumps;
 mod prove;
 mod restore;
 mod serve;
+mod shelf;
 mod what;
 
 use std::process::ExitCode;

@@ -3,71 +3,74 @@
 use std::path::Path;
 
 use backup_core::{Error, Kind, Records, Result, State, Which};
-use backup_service::container::{Spec, Wanted};
-use backup_service::tree::{Dump, Tree};
+use backup_service::container::Spec;
+use backup_service::tree::Dump;
 
-use super::Shelf;
+use crate::shelf::{Kept, Shelf};
 
 impl Shelf {
-    /// The databases of the configuration that `spec` means: `host:port/database`, `host/database`, `database`, or the name that
-    /// the dumps have; all of them for `all` or nothing. Names count as a whole.
-    pub(super) fn wanted(&self, spec: Option<&str>) -> Result<Vec<&Wanted>> {
-        let all = &self.settings.databases;
-        let Some(text) = spec.filter(|text| *text != "all") else { return Ok(all.iter().collect()) };
+    /// The databases of the configuration that `spec` means: the name that the dumps have, which is that of a job, or
+    /// `host:port/database`, `host/database`, `database`; all of them for `all` or nothing. Names count as a whole.
+    pub(super) fn wanted(&self, spec: Option<&str>) -> Result<Vec<&Kept>> {
+        let Some(text) = spec.filter(|text| *text != "all") else { return Ok(self.kept.iter().collect()) };
+        if let Some(kept) = self.kept.iter().find(|kept| kept.core == text) {
+            return Ok(vec![kept]);
+        }
         let named: Option<Spec> = text.parse().ok();
-        let is_meant = |wanted: &&Wanted| match &named {
-            Some(spec) => {
-                (&spec.host, &spec.database) == (&wanted.spec.host, &wanted.spec.database)
-                    && spec.port.is_none_or(|port| wanted.spec.port.unwrap_or(5432) == port)
+        let is_meant = |kept: &&Kept| match &named {
+            Some(Spec { host, port, database, .. }) => {
+                let its = kept.server.get("port").unwrap_or("5432");
+                kept.is_at(host) && kept.database == *database && port.is_none_or(|port| port.to_string() == its)
             }
-            None => wanted.spec.database == text || wanted.core == text,
+            None => kept.database == text,
         };
-        let found: Vec<&Wanted> = all.iter().filter(is_meant).collect();
+        let found: Vec<&Kept> = self.kept.iter().filter(is_meant).collect();
         match found.as_slice() {
             [_] => Ok(found),
             several => {
-                let there: Vec<String> = if several.is_empty() { all.iter() } else { [].iter() }
-                    .chain(several.iter().copied())
-                    .map(|wanted| wanted.spec.to_string())
-                    .collect();
+                let there = if several.is_empty() { names(&self.kept) } else { names(several.iter().copied()) };
                 let (kind, how) = if several.is_empty() { (Kind::NotFound, "no") } else { (Kind::Usage, "more than one") };
                 Err(Error::new(kind, format!("{how} database of the configuration is called {text:?}"))
-                    .with_hint(format!("name one of {}", there.join(", "))))
+                    .with_hint(format!("name one of {there}")))
             }
         }
     }
 
     /// The one database that is meant.
-    pub(super) fn one(&self, spec: Option<&str>) -> Result<&Wanted> {
+    pub(super) fn one(&self, spec: Option<&str>) -> Result<&Kept> {
         match self.wanted(spec)?.as_slice() {
-            [wanted] => Ok(wanted),
+            [kept] => Ok(kept),
             several => {
-                let there: Vec<String> = several.iter().map(|wanted| wanted.spec.to_string()).collect();
+                let there = names(several.iter().copied());
                 Err(Error::usage("the configuration has several databases and it is not said which one is meant")
-                    .with_hint(format!("name one of {}", there.join(", "))))
+                    .with_hint(format!("name one of {there}")))
             }
         }
     }
 }
 
-/// The one of `dumps` that `filter` means, the newest if there is none.
+/// What the configuration calls them.
+fn names<'k>(kept: impl IntoIterator<Item = &'k Kept>) -> String {
+    kept.into_iter().map(|kept| &*kept.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The one of `dumps` that `filter` means.
 ///
 /// A name of a file, or a path from the root of the tree or from that of the machine, is all of it or nothing: no beginning
 /// and no pattern, so that no dump of another database can be meant. Else it is an ID, the beginning of one, or `latest`.
-pub(super) fn pick<'a>(tree: &Tree, wanted: &Wanted, dumps: &'a [Dump], filter: Option<&str>) -> Result<&'a Dump> {
-    let filter = filter.unwrap_or("latest");
-    let none = |what: String| {
-        Error::new(Kind::NotFound, what).with_hint(format!("pg-backup dumps list {} shows what there is", wanted.spec))
-    };
+pub(super) fn pick<'a>(kept: &Kept, dumps: &'a [Dump], filter: &str) -> Result<&'a Dump> {
+    let (name, root) = (&kept.name, kept.tree.root());
+    let none =
+        |what: String| Error::new(Kind::NotFound, what).with_hint(format!("pg-backup dumps list {name} shows what there is"));
     if dumps.is_empty() {
-        return Err(none(format!("there is no dump of {} in {}", wanted.spec, tree.root().display())));
+        return Err(none(format!("there is no dump of {name} in {}", root.display())));
     }
     if filter.contains('/') || filter.ends_with(".sql.gz") {
-        let within = Path::new(filter).strip_prefix(tree.root()).unwrap_or(Path::new(filter));
+        let within = Path::new(filter).strip_prefix(root).unwrap_or(Path::new(filter));
         let is_meant = |dump: &&Dump| Path::new(dump.key.as_str()) == within || dump.key.file_name() == filter;
         return match dumps.iter().filter(is_meant).collect::<Vec<_>>().as_slice() {
             [dump] => Ok(dump),
-            [] => Err(none(format!("no dump of {} is called {filter:?}", wanted.spec))),
+            [] => Err(none(format!("no dump of {name} is called {filter:?}"))),
             _ => Err(Error::usage(format!("several dumps are called {filter:?}"))
                 .with_hint("give the path, from the root of the tree on")),
         };
@@ -84,7 +87,7 @@ pub(super) fn pick<'a>(tree: &Tree, wanted: &Wanted, dumps: &'a [Dump], filter: 
         ..Records::new(dump.id, State::Listed)
     };
     let id = which.of(&dumps.iter().map(record).collect::<Vec<_>>()).map_err(|error| match error.kind() {
-        Kind::NotFound => none(format!("{}: {error}", wanted.spec)),
+        Kind::NotFound => none(format!("{name}: {error}")),
         _ => error,
     })?;
     dumps.iter().find(|dump| dump.id == id).ok_or_else(|| none(format!("there is no dump {id}")))

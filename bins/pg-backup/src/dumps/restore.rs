@@ -7,30 +7,31 @@ use backup_core::{BackupId, Context, Doing, Result};
 use backup_pg::Config;
 use backup_pg::quote::ident;
 use backup_pg::restore::{Before, Opened, Script, Swapped};
-use backup_service::container::{Spec, Wanted};
+use backup_service::container::Secret;
 use backup_service::tree::Dump;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::ask::{Answers, secret};
+use super::into::{self, Into};
 use super::verify::verify;
-use super::{RESTORE, Shelf, pick};
-use crate::connection::container;
+use super::{journalled, pick};
 use crate::down::Down;
+use crate::shelf::{Kept, Shelf};
 
 /// Which dump, into which database, and as whom.
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
-    /// The dump of which database: host:port/database, host/database or database, as the configuration has it
+    /// The dump of which database: a job, host:port/database, host/database or database, as the configuration has it
     #[arg(value_name = "SPEC")]
     spec: Option<String>,
     /// Which: the whole name of a file, its path, an ID, the beginning of one, latest, latest-verified or latest-proven
     #[arg(short = 'f', long, value_name = "FILTER", default_value = "latest")]
     filter: String,
-    /// Restore into this database instead of the one that the dump is of
-    #[arg(long, value_name = "HOST:PORT/DATABASE")]
-    into: Option<Spec>,
+    /// Restore into this database instead of the one that the dump is of: HOST:PORT/DATABASE, or another one of its server
+    #[arg(long, value_name = "DATABASE")]
+    into: Option<Into>,
     /// Connect as an administrator, where the user of the backups may not create databases
     #[arg(short = 'a', long)]
     admin: bool,
@@ -64,18 +65,18 @@ impl Restore {
         if self.in_place {
             second.possible("drop a database before the new one is there")?;
         }
-        let (cx, wanted) = (&face.cx, shelf.one(self.spec.as_deref())?);
-        let dumps = cx.unless_cancelled(shelf.dumps(wanted)).await?;
-        let dump = pick::pick(&shelf.tree, wanted, &dumps, Some(&self.filter))?;
+        let (cx, kept) = (&face.cx, shelf.one(self.spec.as_deref())?);
+        let dumps = cx.unless_cancelled(shelf.dumps(kept)).await?;
+        let dump = pick::pick(kept, &dumps, &self.filter)?;
         // Opened now: no cull takes the file away between the check and the restore.
-        let (roles, sql) = (shelf.tree.get(&dump.key).await?, shelf.tree.get(&dump.key).await?);
-        let expected = verify(cx, &shelf.tree, dump).await?;
-        let into = self.into.as_ref().unwrap_or(&wanted.spec);
-        let user = shelf.settings.databases.iter().find(|other| other.spec.host == into.host).unwrap_or(wanted);
-        let config = self.config(cx, user, into).await?;
-        let owner = user.user.clone().unwrap_or_else(|| config.user.clone());
+        let (roles, sql) = (kept.tree.get(&dump.key).await?, kept.tree.get(&dump.key).await?);
+        let expected = verify(cx, &kept.tree, dump).await?;
+        let (into, target) = into::target(shelf, kept, self.into.as_ref())?;
+        // Of the databases of the server the one from which others are made and renamed.
+        let config = self.config(cx, &target).await?.with_database("postgres");
+        let owner = target.user()?;
         let (in_place, drop_old) = (self.in_place, self.drop_old);
-        let (name, id, now) = (into.database.clone(), dump.id, BackupId::at(Timestamp::now()));
+        let (name, id, now) = (target.database, dump.id, BackupId::at(Timestamp::now()));
         let script = Script { config, name, id, now, owner, expected, in_place, drop_old };
         let before = cx.unless_cancelled(Box::pin(script.look())).await?;
         let steps = self.down.steps(steps(&script, &before, dump));
@@ -90,27 +91,30 @@ impl Restore {
             let swapped = Box::pin(script.run(&cx, before, opened)).await;
             swapped.doing(|| format!("restore {} into {into}", dump.key))
         };
-        let swapped = Box::pin(self.down.meanwhile(face, &RESTORE.parse()?, work)).await?;
-        show(face, dump, into, &swapped)
+        let swapped = Box::pin(self.down.meanwhile(&shelf.face(face, kept.tree.root()), &journalled()?, work)).await?;
+        show(face, dump, &into, &swapped)
     }
 
     /// How the server is reached: as the user of the backups, or as the administrator.
-    async fn config(&self, cx: &Context, user: &Wanted, into: &Spec) -> Result<Config> {
-        // Of the databases of the server the one from which others are made and renamed.
-        let spec = Spec { database: "postgres".into(), ..into.clone() };
+    async fn config(&self, cx: &Context, target: &Kept) -> Result<Config> {
         if !self.admin && self.admin_user.is_none() && self.admin_password_file.is_none() {
-            let password = user.password.as_ref().map(|password| password.expose());
-            return container(cx, &spec, user.user.as_deref(), password);
+            return target.config(cx);
         }
         let admin = self.admin_user.as_deref().unwrap_or("postgres");
         let password = match &self.admin_password_file {
             Some(path) => {
                 let text = std::fs::read_to_string(path).doing(|| format!("read the password in {}", path.display()))?;
-                text.lines().next().map(str::to_owned)
+                text.lines().next().map(Secret::from)
             }
-            None => secret(cx, &format!("Password of {admin} at {} (none: just Enter): ", into.host)).await?,
+            None => {
+                let host = target.server.get("host").unwrap_or("the server");
+                let typed = secret(cx, &format!("Password of {admin} at {host} (none: just Enter): ")).await?;
+                typed.as_deref().map(Secret::from)
+            }
         };
-        container(cx, &spec, Some(admin), password.as_deref())
+        let mut target = Kept { password, ..target.clone() };
+        target.server.set("user", admin)?;
+        target.config(cx)
     }
 }
 
@@ -165,7 +169,7 @@ fn one_by_one(steps: &[String]) -> String {
 }
 
 /// What was done.
-fn show(face: &Face, dump: &Dump, into: &Spec, swapped: &Swapped) -> Result<()> {
+fn show(face: &Face, dump: &Dump, into: &str, swapped: &Swapped) -> Result<()> {
     let Swapped { tables, rows, top, kept, granted, switched } = swapped;
     let switched = switched.as_millis();
     let mut lines =
@@ -175,7 +179,7 @@ fn show(face: &Face, dump: &Dump, into: &Spec, swapped: &Swapped) -> Result<()> 
     lines.extend(kept.iter().map(|kept| format!("the old one is {0}: to remove it, DROP DATABASE {0}", ident(kept))));
     let lines: Vec<String> = lines.iter().map(|line| one_line(line)).collect();
     let value = json!({
-        "database": into.to_string(), "id": dump.id, "file": dump.key, "tables": tables, "rows": rows, "top": top,
+        "database": into, "id": dump.id, "file": dump.key, "tables": tables, "rows": rows, "top": top,
         "granted": granted, "kept": kept, "switched_ms": u64::try_from(switched).unwrap_or(u64::MAX),
     });
     Ok(face.report.result(&lines.join("\n"), &value)?)

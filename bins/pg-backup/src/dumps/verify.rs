@@ -3,18 +3,18 @@
 use backup_cli::{Face, exit_code, one_line, size};
 use backup_core::{Context, Doing, Error, Event, Kind, Result, Sha256, Tally, body};
 use backup_pg::script::{Inspected, inspect};
-use backup_service::container::Wanted;
 use backup_service::tree::{Dump, Mark, Tree};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Shelf, pick};
+use super::pick;
+use crate::shelf::{Kept, Shelf};
 
 /// Which dump.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Of which database: host:port/database, host/database or database, as the configuration has it; `all`, or nothing, is each
+    /// Of which database: a job, host:port/database, host/database or database, as the configuration has it; `all`, or nothing, is each
     #[arg(value_name = "SPEC")]
     spec: Option<String>,
     /// Which: the whole name of a file, its path, an ID, the beginning of one, latest, latest-verified or latest-proven
@@ -25,8 +25,8 @@ pub(crate) struct Verify {
 impl Verify {
     pub(super) async fn run(self, face: &Face, shelf: &Shelf) -> Result<()> {
         let mut failed = None;
-        for wanted in shelf.wanted(self.spec.as_deref())? {
-            match self.one(face, shelf, wanted).await {
+        for kept in shelf.wanted(self.spec.as_deref())? {
+            match self.one(face, shelf, kept).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == Kind::Cancelled => return Err(error),
                 Err(error) if failed.is_none() => failed = Some(error),
@@ -36,13 +36,13 @@ impl Verify {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn one(&self, face: &Face, shelf: &Shelf, wanted: &Wanted) -> Result<()> {
-        let dumps = face.cx.unless_cancelled(shelf.dumps(wanted)).await?;
-        let dump = pick::pick(&shelf.tree, wanted, &dumps, Some(&self.filter))?;
-        let Inspected { tables, rows, bytes, .. } = verify(&face.cx, &shelf.tree, dump).await?;
-        let text = format!("{}: {} is whole: {tables} tables, {rows} rows, {} of SQL", wanted.spec, dump.key, size(bytes));
+    async fn one(&self, face: &Face, shelf: &Shelf, kept: &Kept) -> Result<()> {
+        let dumps = face.cx.unless_cancelled(shelf.dumps(kept)).await?;
+        let dump = pick::pick(kept, &dumps, &self.filter)?;
+        let Inspected { tables, rows, bytes, .. } = verify(&face.cx, &kept.tree, dump).await?;
+        let text = format!("{}: {} is whole: {tables} tables, {rows} rows, {} of SQL", kept.name, dump.key, size(bytes));
         let value = json!({
-            "database": wanted.spec.to_string(), "id": dump.id, "file": dump.key, "tables": tables, "rows": rows, "bytes": bytes,
+            "database": kept.name, "id": dump.id, "file": dump.key, "tables": tables, "rows": rows, "bytes": bytes,
         });
         Ok(face.report.result(&one_line(&text), &value)?)
     }

@@ -11,6 +11,7 @@ use backup_service::tell::Channel;
 
 use super::task::Task;
 use super::{container, own};
+use crate::shelf::Shelf;
 
 /// All that a service goes by.
 #[derive(Debug)]
@@ -37,6 +38,14 @@ pub(super) struct Doors {
     pub(super) listen: Option<SocketAddr>,
     pub(super) token: Option<Token>,
     pub(super) textfile: Option<PathBuf>,
+}
+
+/// The dump files that a configuration keeps: those of the TOML file, or of the container's configuration.
+pub(crate) fn shelf(face: &Face, config: Option<&Path>) -> Result<Shelf> {
+    match config {
+        Some(file) => own::shelf(face, file),
+        None => container::shelf(face),
+    }
 }
 
 /// What the backups of a service are called, and where it keeps how they stand.

@@ -21,7 +21,7 @@ pub(crate) enum Config {
 }
 
 /// Reads the configuration of the container.
-pub(crate) fn settings() -> Result<Settings> {
+pub(super) fn settings() -> Result<Settings> {
     Settings::read(&|name| std::env::var(name).ok(), &file)
 }
 

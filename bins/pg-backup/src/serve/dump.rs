@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use backup_core::{Context, Doing, Facts, Journal, Key, Name, Result, body};
 use backup_pg::script::{Inspected, inspect};
 use backup_pg::{Config, Purpose, connect, single};
-use backup_service::container::Wanted;
 use backup_service::tree::{Mark, Tree};
 use backup_service::{Outcome, Why, Work};
 use jiff::Timestamp;
@@ -16,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
 use super::volume;
-use crate::connection::container;
+use crate::shelf::Kept;
 
 /// How many connections read rows of one large database at the same time.
 const JOBS: usize = 2;
@@ -35,23 +34,10 @@ pub(super) struct Dump {
 }
 
 impl Dump {
-    /// Of a database of the container's configuration.
-    pub(super) fn new(
-        wanted: &Wanted,
-        tree: &Arc<Tree>,
-        roles: bool,
-        turn: Arc<Mutex<()>>,
-        state: PathBuf,
-        cx: &Context,
-    ) -> Result<Self> {
-        let password = wanted.password.as_ref().map(|password| password.expose());
-        let config = container(cx, &wanted.spec, wanted.user.as_deref(), password)?;
-        Ok(Self::of(config, &wanted.core, tree, roles, turn, state))
-    }
-
-    /// Of the database that `config` names, under names that begin with `core`.
-    pub(super) fn of(config: Config, core: &str, tree: &Arc<Tree>, roles: bool, turn: Arc<Mutex<()>>, state: PathBuf) -> Self {
-        Self { config, tree: Arc::clone(tree), core: core.to_owned(), roles, turn, state }
+    /// Of a database of the configuration.
+    pub(super) fn new(kept: &Kept, turn: Arc<Mutex<()>>, state: PathBuf, cx: &Context) -> Result<Self> {
+        let (tree, core, roles) = (Arc::clone(&kept.tree), kept.core.clone(), kept.has_roles());
+        Ok(Self { config: kept.config(cx)?, tree, core, roles, turn, state })
     }
 
     /// Which server and database.

@@ -31,8 +31,8 @@ use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use ask::Ask;
 use asked::Asked;
-pub(crate) use configured::{Config, settings};
-pub(crate) use container::state;
+pub(crate) use asked::shelf;
+pub(crate) use configured::Config;
 use log::{Log, Warnings};
 use machines::{MachineArgs, Machines};
 use proof::ScratchArgs;

@@ -11,6 +11,7 @@ use backup_service::config::{Backups, Config, Form, Outside, Plan, Proof};
 use backup_service::tell::{Channel, PagerDuty, Ping, Webhook};
 use backup_service::tree::{Layout, Tree};
 use backup_service::{Job, Schedule, Work};
+use jiff::tz::TimeZone;
 
 use super::asked::{Asked, Doors};
 use super::configured::file;
@@ -20,6 +21,7 @@ use super::own_proof::Prove;
 use super::task::Task;
 use super::telling::client;
 use crate::connection::resolve;
+use crate::shelf::{Kept, Shelf};
 
 /// Reads the file at `path`.
 pub(super) fn read(face: &Face, path: &Path) -> Result<Config> {
@@ -51,6 +53,36 @@ fn state(face: &Face, config: &Config) -> Result<PathBuf> {
     face.common.state.clone().or_else(|| config.state.clone()).map_or_else(|| face.state(), Ok)
 }
 
+/// The databases that the file at `path` has dump files of.
+pub(super) fn shelf(face: &Face, path: &Path) -> Result<Shelf> {
+    let config = read(face, path)?;
+    let dumps = config.jobs.iter().filter_map(|plan| match &plan.form {
+        Form::Dumps(layout) => Some(kept(plan, *layout, &config.zone, face)),
+        Form::Backups(_) => None,
+    });
+    let kept: Vec<Kept> = dumps.collect::<Result<_>>()?;
+    if kept.is_empty() {
+        return Err(Error::usage(format!("{} has no job of dump files", path.display()))
+            .with_hint("backups are listed and restored without dumps; a job of dump files has format = \"sql.gz\""));
+    }
+    Ok(Shelf { kept, state: state(face, &config)? })
+}
+
+/// The database of a job of dump files.
+fn kept(plan: &Plan, layout: Layout, zone: &TimeZone, face: &Face) -> Result<Kept> {
+    let elsewhere = || {
+        Error::usage(format!("{} is no folder, and the dump files of {} lie in folders alone", plan.to, plan.name))
+            .with_hint("write to = \"PATH\"")
+    };
+    let root = face.folder(&plan.to)?.ok_or_else(elsewhere)?;
+    let name = plan.name.to_string();
+    // The file is refused if it is not exactly one.
+    let database = plan.databases.first().cloned().unwrap_or_default();
+    let server = Params::parse(&plan.server)?;
+    let tree = Arc::new(Tree::new(&root, layout, zone.clone()));
+    Ok(Kept { core: name.clone(), name, database, server, password: plan.password.clone(), tree })
+}
+
 /// All that the file at `path` asks for.
 pub(super) fn asked(path: &Path, face: &Face, cx: &Context) -> Result<Asked> {
     let config = read(face, path)?;
@@ -77,7 +109,6 @@ fn tasks(config: Config, face: &Face, cx: &Context) -> Result<Vec<Task>> {
         let mut face = face.clone();
         face.common.to = Some(plan.to.clone());
         let place = face.folder(&plan.to)?;
-        let server = server(&plan, cx)?;
         let job = |name: Name, schedule: &Schedule, at_start: bool, work: Arc<dyn Work>| Job {
             name,
             schedule: schedule.clone(),
@@ -87,23 +118,23 @@ fn tasks(config: Config, face: &Face, cx: &Context) -> Result<Vec<Task>> {
             retries: plan.retries,
             work,
         };
-        match plan.form {
+        match &plan.form {
             Form::Dumps(layout) => {
-                let elsewhere = || Error::usage(format!("{} is no folder, and dump files lie in folders alone", plan.to));
-                let root = place.clone().ok_or_else(elsewhere)?;
-                let tree = Arc::new(Tree::new(&root, layout, config.zone.clone()));
-                let roles = !matches!(layout, Layout::First(_));
-                let work = Dump::of(server.clone(), plan.name.as_str(), &tree, roles, Arc::default(), face.state()?);
+                let kept = kept(&plan, *layout, &config.zone, &face)?;
+                let work = Dump::new(&kept, Arc::default(), face.state()?, cx)?;
+                let server = Some(work.server().clone());
                 let job = job(plan.name.clone(), &plan.schedule, plan.at_start, Arc::new(work));
-                tasks.push(Task { job, doing: format!("dump {}", plan.name), place, server: Some(server) });
+                tasks.push(Task { job, doing: format!("dump {}", plan.name), place, server });
             }
             Form::Backups(backups) => {
                 let (name, doing) = (plan.name.clone(), format!("back up {}", plan.name));
-                let work = Backup::new(face.clone(), name.clone(), server.clone(), plan.databases, &backups, &config.zone);
+                let server = server(&plan, cx)?;
+                let work =
+                    Backup::new(face.clone(), name.clone(), server.clone(), plan.databases.clone(), backups, &config.zone);
                 let taken = job(name.clone(), &plan.schedule, plan.at_start, Arc::new(work));
                 tasks.push(Task { job: taken, doing, place: place.clone(), server: Some(server) });
                 if let Some(proof) = &backups.proof {
-                    let work = Arc::new(prove(face, &name, proof, &backups)?);
+                    let work = Arc::new(prove(face, &name, proof, backups)?);
                     // No job can be called so.
                     let job = job(format!("{name}/proof").parse()?, &proof.schedule, false, work);
                     tasks.push(Task { job, doing: format!("prove {name}"), place, server: None });
@@ -155,14 +186,11 @@ fn channels(config: &Config) -> Result<Vec<Arc<dyn Channel>>> {
     Ok(channels)
 }
 
-/// The server of a job, and in it the one database of dump files.
+/// The server of a job.
 fn server(plan: &Plan, cx: &Context) -> Result<Server> {
     let mut params = Params::parse(&plan.server)?;
     if let Some(password) = &plan.password {
         params.set("password", password.expose())?;
     }
-    if let (Form::Dumps(_), [database]) = (&plan.form, &plan.databases[..]) {
-        params.set("dbname", database)?;
-    }
-    resolve(cx, params).doing(|| format!("understand the server of job {}", plan.name))
+    resolve(cx, params).doing(|| format!("understand the server of {}", plan.name))
 }

@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use backup_core::{Context, Doing, Error, Event, Kind, Result, Sha256, Tally};
 use backup_pg::script::{Inspected, Played, Player, Scanner, inspect};
 use backup_pg::{NATIVE, Purpose, Scratch, ServerShape, Version, connect, pg_error};
-use backup_service::container::Wanted;
 use backup_service::tree::{Dump, Mark, Tree};
 use backup_service::{Outcome, Why, Work};
 use clap::Args;
 use jiff::Timestamp;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
+
+use crate::shelf::Kept;
 
 /// The database that is restored into.
 const DATABASE: &str = "proof";
@@ -39,7 +40,7 @@ pub(super) struct Proof {
     tree: Arc<Tree>,
     core: String,
     /// Who reads it, and so is in no dump of it.
-    user: Option<String>,
+    user: String,
     /// In which there must be a table.
     schema: String,
     scratch: ScratchArgs,
@@ -58,16 +59,9 @@ struct Seen {
 }
 
 impl Proof {
-    pub(super) fn new(wanted: &Wanted, tree: &Arc<Tree>, scratch: &ScratchArgs, patience: u32, turn: Arc<Mutex<()>>) -> Self {
-        Self {
-            tree: Arc::clone(tree),
-            core: wanted.core.clone(),
-            user: wanted.user.clone(),
-            schema: wanted.schema.clone(),
-            scratch: scratch.clone(),
-            patience: Duration::from_secs(patience.into()),
-            turn,
-        }
+    pub(super) fn new(kept: &Kept, schema: String, scratch: ScratchArgs, patience: u32, turn: Arc<Mutex<()>>) -> Result<Self> {
+        let (tree, core, user) = (Arc::clone(&kept.tree), kept.core.clone(), kept.user()?);
+        Ok(Self { tree, core, user, schema, scratch, patience: Duration::from_secs(patience.into()), turn })
     }
 
     /// The newest dump; one that is being taken is awaited.
@@ -172,9 +166,7 @@ impl Proof {
         if let Some(encoding) = fact("encoding") {
             encoding.clone_into(&mut shape.encoding);
         }
-        if let Some(user) = &self.user {
-            shape.superuser.clone_from(user);
-        }
+        shape.superuser.clone_from(&self.user);
         shape.start_limit = self.patience;
         // Extensions and large schemas take more locks in one transaction than a server allows by default.
         shape.settings.push(("max_locks_per_transaction".into(), "4096".into()));

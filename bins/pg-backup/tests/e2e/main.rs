@@ -7,6 +7,7 @@ mod down;
 mod dumps;
 mod dumps_down;
 mod dumps_restore;
+mod dumps_toml;
 mod encodings;
 mod forge;
 mod globals;

@@ -71,9 +71,15 @@ impl Shelf {
     }
 
     pub(crate) fn command(&self, arguments: &[&str], more: &[(&str, &str)]) -> Command {
+        let mut command = self.bare(arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value.as_str()))).envs(more.iter().copied());
+        command
+    }
+
+    /// Beside the tree, without the container's variables.
+    pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = self.sink.command(None, arguments);
         command.env_remove("BACKUP_TO").env_remove("BACKUP_STATE").current_dir(self.sink.folder());
-        command.envs(self.variables.iter().map(|(name, value)| (*name, value.as_str()))).envs(more.iter().copied());
         command
     }
 
