@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use serde_json::Value;
 
 use crate::pod;
@@ -20,6 +21,8 @@ pub(crate) fn check(object: &Value) -> Result<(), String> {
     match (&*text(&object["apiVersion"]), &*text(&object["kind"])) {
         ("apps/v1", "Deployment") => holds::<Deployment>(object),
         ("batch/v1", "CronJob") => holds::<CronJob>(object),
+        ("rbac.authorization.k8s.io/v1", "Role") => holds::<Role>(object),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding") => holds::<RoleBinding>(object),
         ("v1", "ConfigMap") => holds::<ConfigMap>(object),
         ("v1", "PersistentVolumeClaim") => holds::<PersistentVolumeClaim>(object),
         ("v1", "ServiceAccount") => holds::<ServiceAccount>(object),

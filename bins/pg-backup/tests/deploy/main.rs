@@ -9,6 +9,7 @@ mod given;
 mod kubernetes;
 mod openshift;
 mod pod;
+mod scale_down;
 mod scratch;
 mod systemd;
 mod yaml;

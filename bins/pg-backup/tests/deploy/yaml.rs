@@ -6,8 +6,12 @@ use serde_json::{Map, Value};
 
 /// The documents of a file of `deploy/`, in order. A key that is there twice is an error.
 pub(crate) fn documents(path: &str) -> Vec<Value> {
-    let text = crate::text(path);
-    let documents = serde_norway::Deserializer::from_str(&text).map(|document| {
+    read(path, &crate::text(path))
+}
+
+/// The same of what stands in `path`.
+pub(crate) fn read(path: &str, text: &str) -> Vec<Value> {
+    let documents = serde_norway::Deserializer::from_str(text).map(|document| {
         let value = serde_norway::Value::deserialize(document).unwrap_or_else(|error| panic!("{path}: {error}"));
         serde_json::to_value(value).expect("keys are text")
     });
