@@ -64,8 +64,10 @@ fn the_sample_means_what_it_says() {
     assert_eq!((shop.password.as_ref().map(|secret| secret.expose()), sealed.recipients.len()), (Some("hunter2"), 1));
     assert_eq!((shop.schedule.to_string().as_str(), shop.at_start), ("every 6h", true));
     assert_eq!(shop.databases, ["shop"]);
-    let Form::Dumps(layout) = blog.form else { panic!("dump files") };
-    assert_eq!(layout, Layout::Rolling(Tiers { daily: 6, weekly: 4, monthly: 1 }));
+    let Form::Dumps(dumps) = &blog.form else { panic!("dump files") };
+    assert_eq!(dumps.layout, Layout::Rolling(Tiers { daily: 6, weekly: 4, monthly: 1 }));
+    let proof = dumps.proof.as_ref().expect("a proof");
+    assert_eq!((proof.schedule.to_string(), proof.check_sql.len()), ("0 4 * * * (Europe/Berlin)".to_owned(), 1));
     let [hook] = &config.tell.webhooks[..] else { panic!("one webhook") };
     assert_eq!((hook.form, hook.wants), (tell::Form::Json, tell::Wants::Troubles));
     let shown = format!("{config:?}");
@@ -95,10 +97,11 @@ fn what_is_left_out_is_the_same_as_with_flags() {
     assert!(backups.role_passwords && !backups.external && backups.proof.is_none());
     assert_eq!((backups.connections, backups.keep.last), (4, 0));
     let dumps = read(&job("format = \"sql.gz\"\ndatabases = \"shop\"")).expect("understood");
-    let Form::Dumps(layout) = dumps.jobs[0].form else { panic!("dump files") };
-    assert_eq!(layout, Layout::Rolling(Tiers { daily: 6, weekly: 4, monthly: 1 }));
+    let Form::Dumps(dumps) = &dumps.jobs[0].form else { panic!("dump files") };
+    assert!(dumps.proof.is_none());
+    assert_eq!(dumps.layout, Layout::Rolling(Tiers { daily: 6, weekly: 4, monthly: 1 }));
     let dated = read(&job("format = \"sql.gz\"\ndatabases = \"shop\"\nlayout = \"dated\"\nkeep.last = 5")).expect("understood");
-    assert!(matches!(dated.jobs[0].form, Form::Dumps(Layout::Dated(5))));
+    assert!(matches!(&dated.jobs[0].form, Form::Dumps(dumps) if dumps.layout == Layout::Dated(5)));
 }
 
 #[test]
@@ -158,6 +161,18 @@ const REFUSED: &[(&str, usize, &str, &str)] = &[
         "format = \"sql.gz\"\ndatabases = [\"a\"]\ncompress = \"zstd\"",
         7,
         "job.shop.compress: it is not for dump files",
+        "leave it out",
+    ),
+    (
+        "format = \"sql.gz\"\ndatabases = [\"a\"]\n[job.prove]\nevery = \"1d\"\nidentities = \"/k\"",
+        9,
+        "job.shop.prove.identities: it is not for dump files",
+        "leave it out",
+    ),
+    (
+        "format = \"sql.gz\"\ndatabases = [\"a\"]\nprove = { every = \"1d\", check_database = \"a\" }",
+        7,
+        "job.shop.prove.check_database: it is not for dump files",
         "leave it out",
     ),
     ("format = \"sql.gz\"\ndatabases = [\"a\"]\nkeep = { yearly = 1 }", 7, "yearly", "there are daily"),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backup_cli::Face;
 use backup_core::{Context, Error, Name, Result};
@@ -14,7 +15,7 @@ use super::Serve;
 use super::asked::Asked;
 use super::configured::settings;
 use super::dump::Dump;
-use super::proof::Proof;
+use super::proof::{How, Proof};
 use super::task::Task;
 use crate::connection::at;
 use crate::shelf::{Kept, Shelf};
@@ -79,8 +80,13 @@ fn tasks(settings: &Settings, serve: &Serve, shelf: &Shelf, cx: &Context) -> Res
         tasks.push(Task { job, doing, place: place.clone(), server });
         let times: Vec<Schedule> = verifications(settings, wanted).map(|cron| cron.schedule.clone()).collect();
         if !times.is_empty() {
-            let (schema, scratch) = (wanted.schema.clone(), serve.scratch.clone());
-            let proof = Arc::new(Proof::new(kept, schema, scratch, settings.server_timeout, turn)?);
+            let how = How {
+                schema: Some(wanted.schema.clone()),
+                check_sql: Vec::new(),
+                scratch: serve.scratch.clone(),
+                patience: Some(Duration::from_secs(settings.server_timeout.into())),
+            };
+            let proof = Arc::new(Proof::new(kept, how, turn)?);
             // No database is called so: a slash stands in no name of a file.
             let job = serve.job(format!("{}/proof", kept.core).parse()?, Schedule::any(times), false, proof);
             tasks.push(Task { job, doing: format!("prove a dump of {}", kept.name), place, server: None });

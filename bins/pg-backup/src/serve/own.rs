@@ -18,6 +18,7 @@ use super::configured::file;
 use super::dump::Dump;
 use super::own_backup::Backup;
 use super::own_proof::Prove;
+use super::proof::{self, How, ScratchArgs};
 use super::task::Task;
 use super::telling::client;
 use crate::connection::resolve;
@@ -57,7 +58,7 @@ fn state(face: &Face, config: &Config) -> Result<PathBuf> {
 pub(super) fn shelf(face: &Face, path: &Path) -> Result<Shelf> {
     let config = read(face, path)?;
     let dumps = config.jobs.iter().filter_map(|plan| match &plan.form {
-        Form::Dumps(layout) => Some(kept(plan, *layout, &config.zone, face)),
+        Form::Dumps(dumps) => Some(kept(plan, dumps.layout, &config.zone, face)),
         Form::Backups(_) => None,
     });
     let kept: Vec<Kept> = dumps.collect::<Result<_>>()?;
@@ -119,12 +120,18 @@ fn tasks(config: Config, face: &Face, cx: &Context) -> Result<Vec<Task>> {
             work,
         };
         match &plan.form {
-            Form::Dumps(layout) => {
-                let kept = kept(&plan, *layout, &config.zone, &face)?;
-                let work = Dump::new(&kept, Arc::default(), face.state()?, cx)?;
+            Form::Dumps(dumps) => {
+                let kept = kept(&plan, dumps.layout, &config.zone, &face)?;
+                let (name, turn) = (&plan.name, Arc::default());
+                let work = Dump::new(&kept, Arc::clone(&turn), face.state()?, cx)?;
                 let server = Some(work.server().clone());
-                let job = job(plan.name.clone(), &plan.schedule, plan.at_start, Arc::new(work));
-                tasks.push(Task { job, doing: format!("dump {}", plan.name), place, server });
+                let taken = job(name.clone(), &plan.schedule, plan.at_start, Arc::new(work));
+                tasks.push(Task { job: taken, doing: format!("dump {name}"), place: place.clone(), server });
+                if let Some(proof) = &dumps.proof {
+                    let work = Arc::new(proof::Proof::new(&kept, how(proof), turn)?);
+                    let job = job(proof_of(name)?, &proof.schedule, false, work);
+                    tasks.push(Task { job, doing: format!("prove a dump of {name}"), place, server: None });
+                }
             }
             Form::Backups(backups) => {
                 let (name, doing) = (plan.name.clone(), format!("back up {}", plan.name));
@@ -135,14 +142,24 @@ fn tasks(config: Config, face: &Face, cx: &Context) -> Result<Vec<Task>> {
                 tasks.push(Task { job: taken, doing, place: place.clone(), server: Some(server) });
                 if let Some(proof) = &backups.proof {
                     let work = Arc::new(prove(face, &name, proof, backups)?);
-                    // No job can be called so.
-                    let job = job(format!("{name}/proof").parse()?, &proof.schedule, false, work);
+                    let job = job(proof_of(&name)?, &proof.schedule, false, work);
                     tasks.push(Task { job, doing: format!("prove {name}"), place, server: None });
                 }
             }
         }
     }
     Ok(tasks)
+}
+
+/// What the proof of a job is called: no job can be called so.
+fn proof_of(job: &Name) -> Result<Name> {
+    format!("{job}/proof").parse()
+}
+
+/// How a dump is proven.
+fn how(proof: &Proof) -> How {
+    let scratch = ScratchArgs { pg_bin: proof.pg_bin.clone(), scratch_dir: proof.scratch_dir.clone() };
+    How { schema: None, check_sql: proof.check_sql.clone(), scratch, patience: None }
 }
 
 /// What proves the backups of `job`. It has the keys before the first proof is due.

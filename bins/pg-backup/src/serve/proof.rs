@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backup_core::{Context, Doing, Error, Event, Kind, Result, Sha256, Tally};
 use backup_pg::script::{Inspected, Played, Player, Scanner, inspect};
-use backup_pg::{NATIVE, Purpose, Scratch, ServerShape, Version, connect, pg_error};
+use backup_pg::{NATIVE, Purpose, Scratch, ServerShape, Version, check_sql, connect, pg_error};
 use backup_service::tree::{Dump, Mark, Tree};
 use backup_service::{Outcome, Why, Work};
 use clap::Args;
@@ -29,10 +29,21 @@ const HEAD: u64 = 64 << 10;
 pub(crate) struct ScratchArgs {
     /// Where initdb and postgres are, for proofs on schedule
     #[arg(long, value_name = "DIR")]
-    pg_bin: Option<PathBuf>,
+    pub(super) pg_bin: Option<PathBuf>,
     /// Where the files of the scratch server go: as much space as the largest database takes
     #[arg(long, value_name = "DIR")]
-    scratch_dir: Option<PathBuf>,
+    pub(super) scratch_dir: Option<PathBuf>,
+}
+
+/// What is asked of a restored dump, and of what the server for it is made.
+pub(super) struct How {
+    /// In which there must be a table; in any, if none is named.
+    pub(super) schema: Option<String>,
+    /// Queries that must succeed.
+    pub(super) check_sql: Vec<String>,
+    pub(super) scratch: ScratchArgs,
+    /// How long the server may take to start, if it is said.
+    pub(super) patience: Option<Duration>,
 }
 
 /// Proves the newest dump of one database.
@@ -41,11 +52,7 @@ pub(super) struct Proof {
     core: String,
     /// Who reads it, and so is in no dump of it.
     user: String,
-    /// In which there must be a table.
-    schema: String,
-    scratch: ScratchArgs,
-    /// How long the server may take to start.
-    patience: Duration,
+    how: How,
     /// Held by whoever adds dumps of the database or says what is known of them.
     turn: Arc<Mutex<()>>,
 }
@@ -59,9 +66,9 @@ struct Seen {
 }
 
 impl Proof {
-    pub(super) fn new(kept: &Kept, schema: String, scratch: ScratchArgs, patience: u32, turn: Arc<Mutex<()>>) -> Result<Self> {
+    pub(super) fn new(kept: &Kept, how: How, turn: Arc<Mutex<()>>) -> Result<Self> {
         let (tree, core, user) = (Arc::clone(&kept.tree), kept.core.clone(), kept.user()?);
-        Ok(Self { tree, core, user, schema, scratch, patience: Duration::from_secs(patience.into()), turn })
+        Ok(Self { tree, core, user, how, turn })
     }
 
     /// The newest dump; one that is being taken is awaited.
@@ -120,8 +127,8 @@ impl Proof {
     /// Restores `dump` and compares. [`Kind::Damaged`] and [`Kind::Differs`] speak of the dump, [`Kind::Unproven`] of the way to it.
     async fn restored(&self, cx: &Context, dump: &Dump) -> Result<Seen> {
         let (written, sha256) = self.read(dump).await?;
-        let shape = self.shape(dump).await?;
-        let scratch = Scratch::start(self.scratch.pg_bin.as_deref(), self.scratch.scratch_dir.as_deref(), &shape).await?;
+        let (shape, how) = (self.shape(dump).await?, &self.how.scratch);
+        let scratch = Scratch::start(how.pg_bin.as_deref(), how.scratch_dir.as_deref(), &shape).await?;
         for note in scratch.notes() {
             cx.tell(Event::Warning { what: note });
         }
@@ -167,7 +174,7 @@ impl Proof {
             encoding.clone_into(&mut shape.encoding);
         }
         shape.superuser.clone_from(&self.user);
-        shape.start_limit = self.patience;
+        shape.start_limit = self.how.patience.unwrap_or(shape.start_limit);
         // Extensions and large schemas take more locks in one transaction than a server allows by default.
         shape.settings.push(("max_locks_per_transaction".into(), "4096".into()));
         Ok(shape)
@@ -185,19 +192,24 @@ impl Proof {
         let played = player.play(&mut scanner).await?;
         drop(player);
         let counts =
-            session.client.query_one(TABLES, &[&self.schema]).await.map_err(|error| pg_error("count tables", error))?;
+            session.client.query_one(TABLES, &[&self.how.schema]).await.map_err(|error| pg_error("count tables", error))?;
         let (tables, in_schema): (i64, i64) = (counts.get(0), counts.get(1));
-        if in_schema == 0 {
-            let hint = "name the schema of its tables: ?verifySchema= in backup.conf, or TABLE_SCHEMA";
-            return Err(Error::new(Kind::Unproven, format!("it has no table in the schema {:?}", self.schema)).with_hint(hint));
-        }
         session.close().await;
+        match &self.how.schema {
+            _ if in_schema > 0 => {}
+            None => return Err(Error::new(Kind::Unproven, "it has no table").with_hint("see whether it is the right database")),
+            Some(schema) => {
+                return Err(Error::new(Kind::Unproven, format!("it has no table in the schema {schema:?}"))
+                    .with_hint("name the schema of its tables: ?verifySchema= in backup.conf, or TABLE_SCHEMA"));
+            }
+        }
+        check_sql(&scratch.config().with_database(DATABASE), &self.how.check_sql).await?;
         Ok((u64::try_from(tables).unwrap_or_default(), played))
     }
 }
 
 /// Tables of users, and those of a schema among them. Tables of extensions are left out: they stand in no dump.
-const TABLES: &str = "SELECT count(*), count(*) FILTER (WHERE n.nspname = $1 AND c.relkind <> 'f') \
+const TABLES: &str = "SELECT count(*), count(*) FILTER (WHERE n.nspname = coalesce($1::text, n.nspname) AND c.relkind <> 'f') \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \

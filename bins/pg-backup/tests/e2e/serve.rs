@@ -44,6 +44,25 @@ impl Container {
         Some(Self { server, sink, variables })
     }
 
+    /// The same database by a TOML file of ours, which [`write`](Self::write) writes, in place of all variables.
+    pub(crate) fn by_toml(self) -> Self {
+        std::fs::write(self.sink.folder().join("hunter2"), "hunter2\n").expect("written");
+        Self { variables: vec![("BACKUP_CONFIG", "backup.toml".to_owned())], ..self }
+    }
+
+    /// Writes the file: a job `name` of dump files with the rest of it, behind more of the service.
+    pub(crate) fn write(&self, service: &str, name: &str, rest: &str) {
+        let (port, root) = (self.server.port(), self.root());
+        // The test's folder may be on any file system.
+        let text = format!(
+            "[service]\nephemeral = true\nstate = \"state\"\nzone = \"America/Vancouver\"\n{service}\n[[job]]\nname = \"{name}\"\n\
+             server = \"host=127.0.0.1 port={port} user=app\"\npassword = {{ file = \"hunter2\" }}\ndatabases = [\"shop\"]\n\
+             format = \"sql.gz\"\nto = \"{}\"\n{rest}\n",
+            root.display()
+        );
+        std::fs::write(self.sink.folder().join("backup.toml"), text).expect("written");
+    }
+
     pub(crate) fn root(&self) -> PathBuf {
         self.sink.folder().join("backups")
     }

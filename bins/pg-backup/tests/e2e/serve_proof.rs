@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use backup_tests::{Major, Server};
 
-use crate::program::Ran;
+use crate::program::{Ran, until};
 use crate::serve::{Container, stop};
 use crate::serve_receiver::Receiver;
 
@@ -17,6 +17,7 @@ const PROOF: &str = "127.0.0.1-shop/proof";
 /// A service that proves, and who hears of it.
 struct Prover {
     container: Container,
+    is_toml: bool,
     hook: Receiver,
     service: Option<Child>,
     scratch: tempfile::TempDir,
@@ -24,19 +25,44 @@ struct Prover {
 
 impl Prover {
     fn start(more: &[(&str, &str)]) -> Option<Self> {
-        let container = Container::new()?;
+        let mut prover = Self::new(Container::new()?, false);
+        prover.serve(more);
+        Some(prover)
+    }
+
+    /// The same by a TOML file, with `more` for the proof.
+    fn start_by_toml(more: &str) -> Option<Self> {
+        let mut prover = Self::new(Container::new()?.by_toml(), true);
+        prover.write(more);
+        prover.serve(&[]);
+        Some(prover)
+    }
+
+    fn new(container: Container, is_toml: bool) -> Self {
         container.server.psql("shop", "SET ROLE app; CREATE TABLE extra (id int); INSERT INTO extra VALUES (1), (2)");
         let conf = format!(
             "127.0.0.1:{}/shop\n0 1 1 1 * default ./backup.sh -s\n0 4 1 1 * default ./backup.sh -s -v all\n",
             container.server.port()
         );
         fs::write(container.sink.folder().join("backup.conf"), conf).expect("written");
-        let mut prover = Self { container, hook: Receiver::start(&[]), service: None, scratch: open_folder() };
-        prover.serve(more);
-        Some(prover)
+        Self { container, is_toml, hook: Receiver::start(&[]), service: None, scratch: open_folder() }
+    }
+
+    /// Writes the TOML file.
+    fn write(&self, more: &str) {
+        fs::write(self.container.sink.folder().join("url"), self.hook.url("/t0ken")).expect("written");
+        let (bin, scratch) = (self.container.server.bin_dir().display(), self.scratch.path().display());
+        let hook = "[[tell.webhook]]\nurl = { file = \"url\" }\nform = \"form\"\ntells = \"successes\"";
+        let prove = format!("[job.prove]\npg_bin = \"{bin}\"\nscratch_dir = \"{scratch}\"\n{more}");
+        self.container.write("", "127.0.0.1-shop", &format!("schedule = []\n{prove}\n{hook}"));
     }
 
     fn serve(&mut self, more: &[(&str, &str)]) {
+        if self.is_toml {
+            self.service = Some(self.container.start(&[]));
+            assert_eq!(self.hook.wait(1)[0].told().0, "INFO", "the start");
+            return;
+        }
         let (url, scratch) = (self.hook.url("/t0ken"), self.scratch.path().to_str().expect("text"));
         let own = [("WEBHOOK_URL", url.as_str()), ("BACKUP_SCRATCH_DIR", scratch)];
         let bin = self.container.server.bin_dir().to_str().expect("text").to_owned();
@@ -131,7 +157,18 @@ fn without_extra(sql: &str) -> String {
 
 #[test]
 fn a_dump_is_proven_and_one_that_was_tampered_with_is_not() {
-    let Some(mut prover) = Prover::start(&[]) else { return };
+    let Some(prover) = Prover::start(&[]) else { return };
+    proven_and_not_once_tampered_with(prover);
+}
+
+#[test]
+fn a_dump_of_a_job_of_our_file_is_proven_and_one_that_was_tampered_with_is_not() {
+    let prover = Prover::start_by_toml("schedule = []\ncheck_sql = [\"SELECT count(*) FROM public.item\"]");
+    let Some(prover) = prover else { return };
+    proven_and_not_once_tampered_with(prover);
+}
+
+fn proven_and_not_once_tampered_with(mut prover: Prover) {
     prover.fails(&["there is no dump of 127.0.0.1-shop"]);
     let dump = prover.back_up();
     assert!(prover.record(&dump).1.contains(r#""proven":null"#), "{:?}", prover.record(&dump));
@@ -207,6 +244,41 @@ fn without_programs_in_time_or_a_table_nothing_counts_as_proven() {
     prover.stop();
     assert!(prover.record(&dump).1.contains(r#""proven":null"#), "{:?}", prover.record(&dump));
     assert!(prover.record(&dump).1.contains(r#""damaged":null"#), "{:?}", prover.record(&dump));
+}
+
+#[test]
+fn a_job_of_our_file_is_proven_when_it_is_due_and_its_queries_must_succeed() {
+    let Some(mut prover) = Prover::start_by_toml("schedule = []") else { return };
+    let dump = prover.back_up();
+    prover.stop();
+    prover.write("every = \"2s\"");
+    prover.serve(&[]);
+    until("it is proven", || prover.record(&dump).1.contains(r#""proven":"2"#));
+    prover.stop();
+    // Tables in any schema will do, but a query that fails is a proof that failed, and no damage.
+    prover
+        .container
+        .server
+        .psql("shop", "CREATE SCHEMA inner_room AUTHORIZATION app; ALTER TABLE item SET SCHEMA inner_room; DROP TABLE extra");
+    prover.hook.take();
+    prover.write("schedule = []\ncheck_sql = \"SELECT count(*) FROM inner_room.item\"");
+    prover.serve(&[]);
+    prover.back_up();
+    assert!(prover.proves().contains("1 tables and 20000 rows"));
+    prover.stop();
+    prover.write("schedule = []\ncheck_sql = \"SELECT count(*) FROM public.item\"");
+    prover.serve(&[]);
+    let dump = prover.back_up();
+    prover.fails(&["SELECT count(*) FROM public.item", "does not exist"]);
+    // Nothing at all is no proof of anything.
+    prover.container.server.psql("shop", "DROP TABLE inner_room.item CASCADE");
+    let empty = prover.back_up();
+    prover.fails(&["it has no table"]);
+    prover.stop();
+    for dump in [dump, empty] {
+        let (_, record) = prover.record(&dump);
+        assert!(record.contains(r#""proven":null"#) && record.contains(r#""damaged":null"#), "{record}");
+    }
 }
 
 #[test]

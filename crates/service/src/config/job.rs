@@ -48,7 +48,16 @@ pub enum Form {
     /// Backups, as the command `backup` takes them.
     Backups(Box<Backups>),
     /// A tree of dump files, of one database.
-    Dumps(Layout),
+    Dumps(Dumps),
+}
+
+/// How dump files lie, how many of them stay, and how they are proven.
+#[derive(Debug)]
+pub struct Dumps {
+    /// How they lie and what stays.
+    pub layout: Layout,
+    /// When and how the newest one is proven; without identities, and of no other database.
+    pub proof: Option<Proof>,
 }
 
 /// How backups are taken, sealed, kept and proven.
@@ -123,12 +132,13 @@ const BACKUPS_ONLY: &[&str] = &[
     "connections",
     "exclude_databases",
     "passphrase",
-    "prove",
     "recipients",
     "recipients_file",
     "role_passwords",
     "source",
 ];
+/// The same of a proof: dump files are not encrypted, and of one database.
+const PROVE_BACKUPS_ONLY: &[&str] = &["check_database", "identities"];
 const PROVE: &[&str] = &["check_database", "check_sql", "every", "identities", "pg_bin", "schedule", "scratch_dir"];
 
 impl Plan {
@@ -204,15 +214,22 @@ fn form(job: &Table<'_>, databases: &[String], zone: &TimeZone) -> Result<Form> 
         }
         return Ok(Form::Backups(Box::new(backups(job, databases, zone)?)));
     }
-    for key in BACKUPS_ONLY {
-        if let Some(entry) = job.entry(key) {
-            return Err(entry.wrong("it is not for dump files", "leave it out, or write format = \"backup\""));
-        }
-    }
+    without(job, BACKUPS_ONLY)?;
     if databases.len() != 1 {
         return Err(job.wrong("a tree of dump files is of one database", "write databases = [\"NAME\"], and a job for each"));
     }
-    Ok(Form::Dumps(layout(job)?))
+    if let Some(prove) = job.entry("prove") {
+        without(&prove.table(PROVE)?, PROVE_BACKUPS_ONLY)?;
+    }
+    Ok(Form::Dumps(Dumps { layout: layout(job)?, proof: proof(job, false, zone)? }))
+}
+
+/// Refuses what has no meaning for dump files.
+fn without(table: &Table<'_>, keys: &[&str]) -> Result<()> {
+    match keys.iter().find_map(|key| table.entry(key)) {
+        Some(entry) => Err(entry.wrong("it is not for dump files", "leave it out, or write format = \"backup\"")),
+        None => Ok(()),
+    }
 }
 
 fn backups(job: &Table<'_>, databases: &[String], zone: &TimeZone) -> Result<Backups> {

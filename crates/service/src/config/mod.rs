@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 pub use crate::container::{Found, Secret};
 use crate::http::Token;
 use file::File;
-pub use job::{Backups, Form, Plan, Proof};
+pub use job::{Backups, Dumps, Form, Plan, Proof};
 use table::Table;
 pub use tell::{Hook, Pager, Tell};
 
