@@ -47,7 +47,21 @@ fn metrics_health_and_a_run_for_who_has_the_token() {
         ("BACKUP_TOKEN_FILE", token.to_str().expect("text")),
         ("BACKUP_TEXTFILE", textfile.to_str().expect("text")),
     ];
-    let mut child = container.start(&more);
+    answers_machines(&container, &more);
+}
+
+#[test]
+fn the_same_by_a_file_of_ours() {
+    let Some(container) = Container::new().map(Container::by_toml) else { return };
+    std::fs::write(container.sink.folder().join("token"), format!("{TOKEN}\n")).expect("written");
+    let service = "listen = \"127.0.0.1:0\"\ntoken = { file = \"token\" }\ntextfile = \"backup.prom\"";
+    container.write(service, "shop", "schedule = []\nat_start = true");
+    answers_machines(&container, &[]);
+}
+
+/// A service that listens, has a token, and writes a file for node_exporter.
+fn answers_machines(container: &Container, more: &[(&str, &str)]) {
+    let mut child = container.start(more);
     let address = listening(&mut child);
     container.wait(1);
     assert_eq!(ask(&address, "GET /healthz", None).0, 200);
@@ -69,7 +83,8 @@ fn metrics_health_and_a_run_for_who_has_the_token() {
     let (code, log) = stop(child);
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains(TOKEN), "{log}");
-    let last = std::fs::read_to_string(&textfile).expect("the file for node_exporter");
+    let textfile = container.sink.folder().join("backup.prom");
+    let last = std::fs::read_to_string(textfile).expect("the file for node_exporter");
     assert!(last.contains("backup_last_size_bytes{backup_job=\"shop\"} "), "the last state is in it: {last}");
 }
 

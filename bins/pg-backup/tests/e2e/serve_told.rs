@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use backup_tests::SmallDisk;
 
-use crate::program::until;
+use crate::program::{Ran, until};
 use crate::serve::{Container, stop};
 use crate::serve_receiver::{Answer, Receiver};
 
@@ -27,7 +27,32 @@ fn a_webhook_hears_of_each_dump_and_each_failure_and_a_pager_of_failures() {
         ("PGDUTY_URL", page.as_str()),
         ("PGDUTY_SVC_KEY", KEY),
     ];
-    let ran = container.run(&["serve", "--once"], &more).ok();
+    tells_once(&container, &hook, &pager, |form, tells| {
+        let other = [("BACKUP_WEBHOOK_FORM", form), ("BACKUP_WEBHOOK_TELLS", tells)];
+        container.run(&["serve", "--once"], &[&more[..], &other].concat())
+    });
+}
+
+#[test]
+fn the_receivers_of_a_file_of_ours_hear_the_same() {
+    let Some(container) = Container::new().map(Container::by_toml) else { return };
+    let (hook, pager) = (Receiver::start(&[]), Receiver::start(&[]));
+    std::fs::write(container.sink.folder().join("key"), KEY).expect("written");
+    let (url, page) = (hook.url("/hooks/t0ken?x=1"), pager.url("/page"));
+    tells_once(&container, &hook, &pager, |form, tells| {
+        let tell = format!(
+            "schedule = []\n[tell]\nname = \"shop-prod\"\nfriendly_name = \"The shop & more\"\n\
+             [[tell.webhook]]\nurl = {{ env = \"HOOK\" }}\nform = \"{form}\"\ntells = \"{tells}\"\n\
+             [tell.pagerduty]\nurl = \"{page}\"\nkey = {{ file = \"key\" }}"
+        );
+        container.write("", "shop", &tell);
+        container.run(&["serve", "--once"], &[("HOOK", &url)])
+    });
+}
+
+/// What both hear of runs of `once`, each with a form and a choice for the webhook.
+fn tells_once(container: &Container, hook: &Receiver, pager: &Receiver, once: impl Fn(&str, &str) -> Ran) {
+    let ran = once("form", "successes").ok();
     let [told] = &hook.take()[..] else { panic!("one message for a dump") };
     let fields = told.fields();
     assert_eq!(told.line, "POST /hooks/t0ken?x=1");
@@ -41,7 +66,7 @@ fn a_webhook_hears_of_each_dump_and_each_failure_and_a_pager_of_failures() {
     assert!(pager.take().is_empty(), "nobody is woken for a dump");
 
     container.server.psql("postgres", "ALTER ROLE app NOLOGIN");
-    let failed = container.run(&["serve", "--once"], &more).fails(1, &["not permitted to log in"]);
+    let failed = once("form", "successes").fails(1, &["not permitted to log in"]);
     let (level, message) = hook.take().pop().expect("a message").told();
     assert_eq!(level, "ERROR");
     assert!(message.starts_with("shop: failed: ") && message.contains("not permitted to log in"), "{message}");
@@ -50,14 +75,13 @@ fn a_webhook_hears_of_each_dump_and_each_failure_and_a_pager_of_failures() {
         assert!(page.body.contains(words), "{}", page.body);
     }
     // As JSON, and only what is wrong.
-    let other = [("BACKUP_WEBHOOK_FORM", "json"), ("BACKUP_WEBHOOK_TELLS", "troubles")];
-    container.run(&["serve", "--once"], &[&more[..], &other].concat()).fails(1, &[]);
+    once("json", "troubles").fails(1, &[]);
     let body = hook.take().pop().expect("a message").body;
     for words in [r#""statusCode":"ERROR""#, r#""what":"failed""#, r#""job":"shop""#] {
         assert!(body.contains(words), "{body}");
     }
     container.server.psql("postgres", "ALTER ROLE app LOGIN");
-    container.run(&["serve", "--once"], &[&more[..], &other].concat()).ok();
+    once("json", "troubles").ok();
     assert!(hook.take().is_empty(), "a success is no trouble");
     for ran in [ran, failed] {
         let log = format!("{}{}", ran.text(), ran.err);
@@ -101,14 +125,30 @@ fn a_service_tells_its_start_a_failure_and_the_recovery_and_pings() {
     let Some(container) = Container::new() else { return };
     let (hook, ping) = (Receiver::start(&[]), Receiver::start(&[]));
     let (url, check) = (hook.url("/hook"), ping.url("/t0ken/{job}"));
+    tells_and_pings(&container, &hook, &ping, &[("WEBHOOK_URL", &url), ("BACKUP_PING_URL", &check)], "serving 1 databases");
+}
+
+#[test]
+fn a_service_by_a_file_of_ours_tells_and_pings_the_same() {
+    let Some(container) = Container::new().map(Container::by_toml) else { return };
+    let (hook, ping) = (Receiver::start(&[]), Receiver::start(&[]));
+    std::fs::write(container.sink.folder().join("ping"), ping.url("/t0ken/shop")).expect("written");
+    let tell = "schedule = []\nat_start = true\nping = { file = \"ping\" }\n\
+                [[tell.webhook]]\nurl = { env = \"HOOK\" }\nform = \"form\"\ntells = \"successes\"";
+    container.write("", "shop", tell);
+    tells_and_pings(&container, &hook, &ping, &[("HOOK", &hook.url("/hook"))], "serving 1 jobs");
+}
+
+/// The start of a service, a failure, the recovery, and the pings at `/t0ken/shop` meanwhile.
+fn tells_and_pings(container: &Container, hook: &Receiver, ping: &Receiver, more: &[(&str, &str)], start: &str) {
     container.server.psql("postgres", "ALTER ROLE app NOLOGIN");
-    let child = container.start(&[("WEBHOOK_URL", &url), ("BACKUP_PING_URL", &check)]);
+    let child = container.start(more);
     let [started, failed] = &hook.wait(2)[..] else { panic!("two messages") };
     assert_eq!(started.told().0, "INFO");
-    assert!(started.told().1.contains("serving 1 databases"), "{started:?}");
+    assert!(started.told().1.contains(start), "{started:?}");
     assert_eq!(failed.told().0, "ERROR");
     container.server.psql("postgres", "ALTER ROLE app LOGIN");
-    container.run(&["ask", "--wait"], &[]).ok();
+    container.run(&["ask", "--wait"], more).ok();
     let (level, message) = hook.wait(1).pop().expect("a message").told();
     assert_eq!(level, "INFO");
     assert!(message.ends_with(", after 1 failed"), "{message}");
