@@ -35,7 +35,9 @@ pub(crate) use asked::shelf;
 pub(crate) use configured::Config;
 use log::{Log, Warnings};
 use machines::{MachineArgs, Machines};
+use place::Mounted;
 use proof::ScratchArgs;
+use task::Task;
 use telling::TellArgs;
 
 /// What the TOML file says itself, for each job or for all.
@@ -97,8 +99,12 @@ impl Serve {
             Some(file) => own::asked(file, face, &cx)?,
             None => container::asked(&self, face, &cx)?,
         };
-        let places = asked.tasks.iter().filter_map(|task| task.place.as_deref());
-        places.into_iter().try_for_each(|place| place::check(place, asked.ephemeral))?;
+        for Task { job, place, .. } in &mut asked.tasks {
+            if let Some(place) = place {
+                place::check(place, asked.ephemeral)?;
+                job.work = Arc::new(Mounted::new(place, Arc::clone(&job.work)));
+            }
+        }
         let telling = telling::telling(std::mem::take(&mut asked.channels));
         let ended = if self.once {
             asked.tasks.retain(|task| !task.job.work.is_proof());

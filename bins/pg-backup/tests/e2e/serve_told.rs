@@ -227,3 +227,24 @@ fn a_volume_that_is_away_is_told_and_the_service_goes_on_once_it_is_back() {
     assert_eq!(code, Some(0), "{log}");
     container.run(&["dumps", "verify", "shop"], &[]).ok();
 }
+
+#[test]
+fn a_volume_that_is_unmounted_is_told_and_nothing_is_written_beneath_it() {
+    let Some(container) = Container::new() else { return };
+    let Some(mut disk) = SmallDisk::of("3m") else { return };
+    let hook = Receiver::start(&[]);
+    let (url, root) = (hook.url("/hook"), disk.path().join("backups").display().to_string());
+    let state = container.sink.folder().join("state").display().to_string();
+    let more = [("WEBHOOK_URL", url.as_str()), ("BACKUP_DIR", &root), ("BACKUP_STATE", &state), ("BACKUP_PERIOD", "1")];
+    let child = container.start(&more);
+    hears(&hook, "INFO", "20000 rows");
+    disk.take_away();
+    hears(&hook, "ERROR", "nothing is mounted at ");
+    assert_eq!(disk.path().read_dir().expect("the folder beneath").count(), 0);
+    // Another device is as good: a volume may get another number each time.
+    disk.put_back();
+    hears(&hook, "INFO", "20000 rows");
+    let (code, log) = stop(child);
+    assert_eq!(code, Some(0), "{log}");
+    container.run(&["dumps", "verify", "shop"], &more).ok();
+}
