@@ -29,6 +29,11 @@ pub(crate) struct Down {
 }
 
 impl Down {
+    /// Whether nothing is to be taken down.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.workloads.is_empty()
+    }
+
     /// The `steps` of a restore, the first of which is done, with what comes before the others and after.
     pub(crate) fn steps(&self, mut steps: Vec<String>) -> Vec<String> {
         if self.workloads.is_empty() {

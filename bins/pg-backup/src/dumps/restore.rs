@@ -79,6 +79,10 @@ impl Restore {
         let (name, id, now) = (target.database, dump.id, BackupId::at(Timestamp::now()));
         let script = Script { config, name, id, now, owner, expected, in_place, drop_old };
         let before = cx.unless_cancelled(Box::pin(script.look())).await?;
+        if self.down.is_idle() {
+            // Else those who go down may be the ones that are connected; the restore looks again once they have.
+            before.may_be_emptied()?;
+        }
         let steps = self.down.steps(steps(&script, &before, dump));
         face.report.result(&one_by_one(&steps), &json!({"steps": steps}))?;
         answers.ask(cx, &format!("Put {} in the place of {into}?", dump.key)).await?;

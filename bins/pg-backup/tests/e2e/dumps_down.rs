@@ -5,7 +5,7 @@ use std::process::Stdio;
 use backup_tests::Major;
 use backup_tests::kubernetes::StandIn;
 
-use crate::dumps_restore::with;
+use crate::dumps_restore::{session_of, with};
 use crate::program::{Ran, until};
 use crate::shelf::{Generation, Shelf};
 
@@ -55,6 +55,25 @@ fn a_dump_that_fails_before_the_swap_brings_them_back() {
     assert_eq!(api.replicas(WEB), 0);
     // The same again with a dump that is whole.
     restore(&shelf, &config, &["-f", "20201003"]).ok();
+    assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (3, "2"));
+}
+
+#[test]
+fn whoever_is_still_connected_once_they_are_down_is_told_before_anything_is_restored() {
+    let Some((shelf, api, config)) = places() else { return };
+    shelf.server.psql("postgres", "ALTER ROLE app CREATEDB");
+    let mut session = session_of(&shelf, "dba");
+    let restore = || {
+        let arguments = ["dumps", "restore", "--yes", "--drop-old", "--scale-down", WEB];
+        Ran::of(&mut shelf.command(&arguments, &[("KUBECONFIG", &config)]))
+    };
+    let refused = restore().fails_with_hint(1, &["may not end the sessions in the database shop: 1 of dba"]);
+    assert!(!refused.err.contains("play the dump"), "{}", refused.err);
+    assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (3, "0"));
+    assert_eq!(api.world().asked.iter().filter(|line| line.starts_with("PUT")).count(), 2, "down and up");
+    drop(session.stdin.take());
+    session.wait().expect("it ended");
+    restore().ok();
     assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (3, "2"));
 }
 

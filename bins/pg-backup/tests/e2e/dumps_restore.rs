@@ -171,6 +171,11 @@ fn without_a_terminal_nothing_is_restored_unless_told_to() {
 
 /// Runs it on a terminal of its own, where `answers` are typed; what it showed.
 fn on_a_terminal(shelf: &Shelf, arguments: &[&str], answers: &str) -> (Option<i32>, String) {
+    on_a_terminal_while(shelf, arguments, answers, || {})
+}
+
+/// The same; `thinking` happens between the last question and its answer.
+fn on_a_terminal_while(shelf: &Shelf, arguments: &[&str], answers: &str, thinking: impl Fn()) -> (Option<i32>, String) {
     let program = shelf.command(&[&["dumps", "restore"], arguments].concat(), &[]);
     let words: Vec<String> = std::iter::once(program.get_program())
         .chain(program.get_args())
@@ -198,6 +203,9 @@ fn on_a_terminal(shelf: &Shelf, arguments: &[&str], answers: &str) -> (Option<i3
             // Whatever is typed before the prompt would show.
             std::thread::sleep(Duration::from_millis(100));
             let Some(answer) = answers.next() else { break };
+            if text.ends_with(b"to go on: ") {
+                thinking();
+            }
             input.write_all(answer.as_bytes()).expect("typed");
         }
     }
@@ -224,6 +232,64 @@ fn on_a_terminal_only_yes_is_yes_and_the_password_does_not_show() {
     let (code, shown) = on_a_terminal(&shelf, &["-a"], "sesame\nyes\n");
     assert_eq!(code, Some(0), "{shown}");
     assert_eq!(shelf.server.psql("shop", "SELECT count(*) FROM tag"), "2");
+}
+
+#[test]
+fn what_was_decided_on_another_database_is_not_done() {
+    let Some(shelf) = Shelf::new(Major::V15, Generation::First) else { return };
+    shelf.take(3);
+    let sql = |sql: &str| shelf.server.psql("postgres", sql);
+    // Another restore meanwhile; a person who drops it, and one who makes it anew.
+    let cases: [(&dyn Fn(), &str); 3] = [
+        (&|| drop(shelf.restore(&["--drop-old"]).ok()), "is another one now"),
+        (&|| drop(sql("DROP DATABASE shop")), "is gone"),
+        (&|| drop(sql("CREATE DATABASE shop OWNER app")), "and there was none"),
+    ];
+    for (meanwhile, words) in cases {
+        let (code, shown) = on_a_terminal_while(&shelf, &["-a"], "sesame\nyes\n", || {
+            meanwhile();
+            assert!(shelf.databases().len() < 2);
+        });
+        assert!(code == Some(1) && shown.contains(words) && shown.contains("hint: "), "{words}: {shown}");
+        // Nothing was made, renamed or dropped beside what that other one did.
+        assert!(shelf.databases().iter().all(|name| name == "shop"), "{words}: {:?}", shelf.databases());
+    }
+    assert_eq!(shelf.server.psql("shop", "SELECT to_regclass('item') IS NULL"), "t", "the last of them is empty");
+    shelf.restore(&[]).ok();
+}
+
+/// A session in `shop` that lasts until its input ends.
+pub(crate) fn session_of(shelf: &Shelf, user: &str) -> std::process::Child {
+    let mut psql = shelf.server.command("psql");
+    psql.args(["-qAtX", "-U", user, "shop"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let psql = psql.spawn().expect("psql runs");
+    let there = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND usename = '{user}'");
+    until("the session is there", || shelf.server.psql("postgres", &there) == "1");
+    psql
+}
+
+#[test]
+fn sessions_that_may_not_be_ended_are_told_before_anything_is_restored() {
+    for major in [Major::V15, Major::V18] {
+        let Some(shelf) = Shelf::new(major, Generation::First) else { return };
+        shelf.take(3);
+        shelf.server.psql("postgres", "ALTER ROLE app CREATEDB");
+        shelf.server.psql("shop", "DROP TABLE tag");
+        let mut session = session_of(&shelf, "dba");
+        let untouched = Untouched::of(&shelf);
+        let words = ["may not end the sessions in the database shop: 1 of dba"];
+        let refused = shelf.dumps(&["restore", "--yes"]).fails_with_hint(1, &words);
+        assert!(refused.err.contains("pg_signal_backend") && !refused.text().contains("1. "), "{refused:?}");
+        untouched.check("somebody else's session");
+        // Who may end those of others may not end those of a superuser.
+        shelf.server.psql("postgres", "GRANT pg_signal_backend TO app; ALTER ROLE dba SUPERUSER");
+        shelf.dumps(&["restore", "--yes"]).fails_with_hint(1, &words);
+        shelf.server.psql("postgres", "ALTER ROLE dba NOSUPERUSER");
+        shelf.dumps(&["restore", "--yes", "--drop-old"]).ok();
+        assert_eq!(shelf.server.psql("shop", "SELECT count(*) FROM tag"), "2");
+        drop(session.stdin.take());
+        let _ = session.wait();
+    }
 }
 
 #[test]

@@ -44,6 +44,18 @@ pub(super) async fn end_sessions(session: &Session, name: &str) -> Result<()> {
     ended.map_err(|error| pg_error(format!("end the sessions in the database {}", ident(name)), error))
 }
 
+/// The roles whose sessions in the database ours may not end, and how many sessions each of them has.
+pub(super) async fn unendable(client: &Client, name: &str) -> Result<Vec<(String, i64)>> {
+    // A superuser's only by a superuser; others' by who has their rights, or may signal all.
+    let sql = "SELECT a.usename::text, pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a \
+               JOIN pg_catalog.pg_roles s ON s.oid = a.usesysid, pg_catalog.pg_roles me \
+               WHERE a.datname = $1 AND a.pid <> pg_catalog.pg_backend_pid() AND me.rolname = current_user AND NOT me.rolsuper \
+               AND (s.rolsuper OR NOT pg_catalog.pg_has_role(s.oid, 'USAGE') \
+               AND NOT pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')) GROUP BY 1 ORDER BY 1";
+    let rows = client.query(sql, &[&name]).await.map_err(|error| pg_error("ask whose sessions may be ended", error))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
 /// Drops a database of ours if it is there.
 pub(super) async fn drop_database(config: &Config, session: &Session, name: &str) -> Result<()> {
     let doing = |error| pg_error(format!("drop the database {}", ident(name)), error);

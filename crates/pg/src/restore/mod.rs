@@ -1,5 +1,6 @@
 //! Brings a backup back into a server: roles, databases, rows, indexes; each database swapped in when it is whole.
 
+mod before;
 mod contents;
 mod databases;
 mod existing;
@@ -17,10 +18,11 @@ mod temporary;
 use async_trait::async_trait;
 use backup_core::{Checked, Context, Doing, Error, Event, Restored, Result, Stored, Target};
 
+pub use before::Before;
 pub(crate) use layout::{Layout, Loaded, Parts};
 use load::Load;
 use place::Place;
-pub use script::{Before, Opened, Script, Swapped};
+pub use script::{Opened, Script, Swapped};
 pub(crate) use tables::Wanted;
 
 use crate::config::Config;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use backup_core::{BackupId, Body, Context, Doing, Error, Event, Kind, Result};
 
-use super::databases::{drop_database, names};
+use super::before::Before;
+use super::databases::{drop_database, names, unendable};
 use super::existing::{Existing, Turn};
 use super::grants::{self, Grant};
 use super::load::flush;
@@ -50,22 +51,6 @@ pub struct Opened {
     pub sql: Body,
 }
 
-/// What there is before the restore.
-#[derive(Debug)]
-pub struct Before {
-    place: Place,
-    /// The properties that the new database gets.
-    like: Option<DatabaseRecord>,
-    /// Whether there is a database of the name with something in it.
-    pub there: bool,
-    /// What it takes on disk, in bytes.
-    pub bytes: u64,
-    /// How many sessions are in it.
-    pub sessions: u64,
-    /// What earlier restores have kept.
-    pub kept: Vec<String>,
-}
-
 /// What was brought back.
 #[derive(Debug, Clone, Default)]
 pub struct Swapped {
@@ -81,18 +66,6 @@ pub struct Swapped {
     pub granted: Vec<String>,
     /// How long it took from the first session that was told to go to the new database under the name.
     pub switched: Duration,
-}
-
-impl Before {
-    /// What the new database is called until the swap.
-    pub fn work(&self) -> &str {
-        &self.place.work
-    }
-
-    /// Where what is there will be kept.
-    pub fn keeps(&self) -> Option<&str> {
-        self.place.kept()
-    }
 }
 
 impl Script {
@@ -112,6 +85,10 @@ impl Script {
         if let Ok(Some(row)) = session.client.query_opt(sql, &[&self.name]).await {
             (bytes, sessions) = (row.get(0), row.get(1));
         }
+        let others = unendable(&session.client, &self.name).await?;
+        let sql = "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1";
+        let oid = session.client.query_opt(sql, &[&self.name]).await.map_err(|error| pg_error("find the database", error))?;
+        let oid = oid.map(|row| row.get(0));
         self.may_create(&session, like.is_none()).await?;
         session.close().await;
         let mut place = Place::find(&self.config, &databases, (&self.name, self.id), true, false).await?;
@@ -124,7 +101,7 @@ impl Script {
             place.keep(Temporary::Kept.name(&self.name, BackupId::next(self.now.time(), newest)));
         }
         let (bytes, sessions) = (bytes.unsigned_abs(), sessions.unsigned_abs());
-        Ok(Before { place, like, there: full, bytes, sessions, kept })
+        Ok(Before { place, like, there: full, bytes, sessions, oid, others, kept })
     }
 
     /// Fails if the role may not create databases, or the owner of a `new` one is not there.
@@ -144,12 +121,15 @@ impl Script {
         Ok(())
     }
 
-    /// Brings it back. Whatever fails before the swap leaves what is there as it was and removes what was made; in place, what
+    /// Brings it back, if all that counts is as it was seen `before`. Whatever fails before the swap leaves what is there as it was and removes what was made; in place, what
     /// was made stays under its working name, as it has the properties of what was dropped, until the next run. Tells
     /// [`Event::Replacing`] before it drops or renames what is there.
     pub async fn run(&self, cx: &Context, before: Before, opened: Opened) -> Result<Swapped> {
-        let Before { mut place, like, there, .. } = before;
-        let lock = cx.unless_cancelled(place.lock(&self.config)).await?;
+        let lock = cx.unless_cancelled(before.place.lock(&self.config)).await?;
+        let now = cx.unless_cancelled(Box::pin(self.look())).await?;
+        before.is_still(&now)?;
+        now.may_be_emptied()?;
+        let Before { mut place, like, there, .. } = now;
         let old = self.config.with_database(&self.name);
         let had = if there { cx.unless_cancelled(grants::read(&old)).await? } else { Vec::new() };
         if let Some(roles) = opened.roles {
