@@ -173,3 +173,36 @@ fn told(telling: &Telling, what: What) -> Result<()> {
     telling.on(&Notice { job: "pg-backup".parse()?, at: Timestamp::now(), what });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use backup_service::{Outcome, Why};
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    #[async_trait]
+    impl Work for Nothing {
+        async fn run(&self, _: &Context, _: Why) -> Result<Outcome> {
+            Ok(Outcome::Idle("nothing".into()))
+        }
+    }
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    #[test]
+    fn a_job_is_as_patient_as_the_options_say() {
+        let line = Line::parse_from(["serve", "--jitter", "7", "--late", "8", "--retries", "9"]);
+        let job = line.serve.job("shop".parse().expect("a name"), Schedule::never(), true, Arc::new(Nothing));
+        assert_eq!((job.jitter, job.late), (SignedDuration::from_secs(7), SignedDuration::from_mins(8)));
+        assert_eq!((job.retries, job.at_start), (9, true));
+    }
+}

@@ -136,3 +136,26 @@ fn slug(job: &Name) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     job.as_str().chars().map(plain).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_of_a_ping_is_a_secret_and_is_that_of_one_job() {
+        let args = |url: &str| TellArgs {
+            webhook_form: Body::Form,
+            webhook_tells: Tells::Successes,
+            ping_url: Some(Secret::from(url.to_owned())),
+        };
+        let [one, two]: [Name; 2] = ["shop", "blog"].map(|job| job.parse().expect("a name"));
+        let own = args("https://h.example/t0ken/{job}");
+        assert!(!format!("{own:?}").contains("t0ken"));
+        assert_eq!(own.pings(&[one.clone(), two.clone()]).expect("a ping each").len(), 2);
+        let shared = args("https://h.example/t0ken");
+        assert_eq!(shared.pings(std::slice::from_ref(&one)).expect("a ping").len(), 1);
+        let refused = shared.pings(&[one, two]).expect_err("it would say that all is well");
+        assert!(refused.hint().is_some_and(|hint| hint.contains("{job}")), "{refused:?}");
+        assert_eq!(slug(&"127.0.0.1-Shop/proof".parse().expect("a name")), "127-0-0-1-shop-proof");
+    }
+}
