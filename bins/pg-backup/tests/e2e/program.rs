@@ -3,11 +3,15 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use backup_tests::{Server, hearing};
+use rustix::process::{Pid, Signal, kill_process};
 
-/// How long a run may take before it counts as hanging, in seconds.
-const PATIENCE: &str = "300";
+/// How long a run may take before it counts as hanging and is killed.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A sink with a state folder, gone with the test.
 pub(crate) struct Sink {
@@ -48,10 +52,7 @@ impl Sink {
 
     /// The program, connected to `server` as the environment says it.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, server: Option<&Server>, arguments: &[A]) -> Command {
-        self.clean(hearing(env!("CARGO_BIN_EXE_pg-backup")), server, arguments)
-    }
-
-    fn clean<A: AsRef<OsStr>>(&self, mut command: Command, server: Option<&Server>, arguments: &[A]) -> Command {
+        let mut command = hearing(env!("CARGO_BIN_EXE_pg-backup"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") || name.to_string_lossy().starts_with("BACKUP_") {
                 command.env_remove(name);
@@ -72,9 +73,7 @@ impl Sink {
 
     /// Runs it to its end.
     pub(crate) fn run<A: AsRef<OsStr>>(&self, server: Option<&Server>, arguments: &[A]) -> Ran {
-        let mut command = Command::new("timeout");
-        command.args(["--kill-after=10", PATIENCE, env!("CARGO_BIN_EXE_pg-backup")]);
-        Ran::of(&mut self.clean(command, server, arguments))
+        Ran::of(&mut self.command(server, arguments))
     }
 
     /// Runs it against `server`.
@@ -114,7 +113,17 @@ impl Ran {
     /// Runs `command` to its end.
     pub(crate) fn of(command: &mut Command) -> Self {
         let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
-        let output = command.output().expect("the program runs");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+        let pid = Pid::from_child(&child);
+        let (ended, has_ended) = mpsc::channel::<()>();
+        let watch = thread::spawn(move || {
+            if has_ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        let output = child.wait_with_output().expect("it ends");
+        drop(ended);
+        watch.join().expect("no panic");
         Self::ended(&output, what)
     }
 
@@ -168,10 +177,10 @@ fn head(text: &str) -> String {
 /// Looks until `there`: what another process does cannot be waited for otherwise.
 #[track_caller]
 pub(crate) fn until(what: &str, mut there: impl FnMut() -> bool) {
-    let patience = std::time::Duration::from_secs(120);
+    let patience = Duration::from_secs(120);
     let begun = std::time::Instant::now();
     while !there() {
         assert!(begun.elapsed() < patience, "waited in vain until {what}");
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use backup_tests::{Major, Server};
 
 use crate::program::{Ran, Sink, until};
+use crate::serve_receiver::{Answer, Receiver};
 
 /// A database of an application whose user is no superuser, and the container's environment for it.
 pub(crate) struct Container {
@@ -119,7 +120,7 @@ impl Container {
     }
 
     /// Somebody has the table: who dumps it waits.
-    fn hold(&self) -> Child {
+    pub(crate) fn hold(&self) -> Child {
         let lock = "BEGIN; LOCK item; SELECT pg_sleep(600)";
         let mut psql = self.server.command("psql");
         let holder = psql.args(["-Xqd", "shop", "-c", lock]).stderr(Stdio::null()).spawn().expect("psql");
@@ -129,7 +130,7 @@ impl Container {
         holder
     }
 
-    fn let_go(&self, mut holder: Child) {
+    pub(crate) fn let_go(&self, mut holder: Child) {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'";
         self.server.psql("postgres", end);
         holder.wait().expect("it ends");
@@ -236,7 +237,8 @@ fn a_dump_that_fails_is_told_leaves_nothing_and_culls_nothing() {
 #[test]
 fn a_server_that_fails_is_told_and_the_service_goes_on() {
     let Some(container) = Container::new() else { return };
-    container.server.psql("postgres", "ALTER ROLE app NOLOGIN");
+    // A table that the user may not read, with a name that would make two lines.
+    container.server.psql("shop", "CREATE TABLE \"se\n2098-01-01T00:00:00Z INFO shop: cret\" ()");
     let path = container.sink.folder().join("log");
     let file = std::fs::File::create(&path).expect("a file");
     let mut command = container.command(&["serve"], &[]);
@@ -245,7 +247,56 @@ fn a_server_that_fails_is_told_and_the_service_goes_on() {
     until("it is told", || log().contains(" ERROR shop: failed: "));
     let (code, _) = stop(child);
     assert_eq!((code, container.dumps().len()), (Some(0), 0), "{}", log());
-    assert!(log().contains("not permitted to log in"), "{}", log());
+    assert!(log().contains("cret"), "{}", log());
+    assert!(!log().contains("\n2098"), "a line is a notice: {}", log());
+}
+
+/// What is being written in the tree.
+fn partial(container: &Container) -> Option<PathBuf> {
+    let mut found = Vec::new();
+    files(&container.root(), &mut found);
+    found.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "partial"))
+}
+
+#[test]
+fn a_dump_that_cannot_be_read_back_is_removed_and_culls_nothing() {
+    let Some(container) = Container::new() else { return };
+    let one = [("NUM_BACKUPS", "1")];
+    container.run(&["serve", "--once"], &one).ok();
+    let before = container.dumps();
+    container.server.psql(
+        "shop",
+        "SET ROLE app; CREATE TABLE large AS SELECT sha512(n::text::bytea)::text AS t FROM generate_series(1, 60000) n",
+    );
+    let mut command = container.command(&["serve", "--once"], &one);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+    until("some of it is written", || partial(&container).is_some_and(|path| size(&path) > 100_000));
+    // While it stands still the disk loses a byte.
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("it runs");
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(partial(&container).expect("it is not whole"));
+    let (file, mut byte) = (file.expect("opened"), [0]);
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut byte, 50_000).expect("a byte");
+    std::os::unix::fs::FileExt::write_all_at(&file, &[byte[0] ^ 1], 50_000).expect("another one");
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("it runs");
+    let ran = Ran::ended(&child.wait_with_output().expect("it ended"), "serve --once".to_owned());
+    ran.fails(4, &["back, so it was removed"]);
+    assert_eq!(container.dumps(), before);
+    assert_eq!(partial(&container), None);
+}
+
+#[test]
+fn a_stop_during_a_dump_leaves_nothing_of_it_and_waits_for_nobody() {
+    let Some(container) = Container::new() else { return };
+    let (holder, hook) = (container.hold(), Receiver::start(&[Answer::Hang; 100]));
+    let child = container.start(&[("WEBHOOK_URL", &hook.url("/hook"))]);
+    let waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'item'::regclass AND NOT granted";
+    until("it dumps", || container.server.psql("shop", waits).trim() == "t");
+    let (code, log) = stop(child);
+    assert!(code == Some(0) && log.contains(" ERROR shop: failed: ") && log.contains("interrupted"), "{code:?} {log}");
+    assert_eq!((container.dumps().len(), partial(&container)), (0, None));
+    container.let_go(holder);
 }
 
 #[test]
@@ -360,7 +411,12 @@ fn no_database_is_dumped_twice_at_the_same_time() {
     let first = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'item'::regclass AND NOT granted";
     until("it dumps", || container.server.psql("shop", waits).trim() == "t");
-    container.run(&["serve", "--once"], &[]).fails(75, &["under way"]);
+    // Without a lock it would wait as long as the first one.
+    let mut second = container.command(&["serve", "--once"], &[]);
+    let mut second = second.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    until("the second one gives up", || second.try_wait().expect("a child").is_some());
+    let second = second.wait_with_output().expect("it ended");
+    Ran::ended(&second, "the second one".to_owned()).fails(75, &["under way"]);
     assert_eq!(container.dumps().len(), 0);
     container.let_go(holder);
     assert!(first.wait_with_output().expect("it ends").status.success());

@@ -6,8 +6,9 @@ use std::process::{Child, Command};
 
 use crate::program::{Ran, until};
 use crate::serve::{Container, stop};
+use crate::serve_receiver::Receiver;
 
-const TOKEN: &str = "0123456789abcdef0123";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123";
 
 /// Where a service listens, by its own word.
 fn listening(child: &mut Child) -> String {
@@ -26,7 +27,7 @@ fn listening(child: &mut Child) -> String {
 }
 
 /// The status and the body of an answer.
-fn ask(address: &str, line: &str, token: Option<&str>) -> (u16, String) {
+pub(crate) fn ask(address: &str, line: &str, token: Option<&str>) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     write!(stream, "{line} HTTP/1.1\r\nHost: x\r\n{token}Content-Length: 0\r\n\r\n").expect("sent");
@@ -114,10 +115,14 @@ fn a_service_that_cannot_read_its_state_ends_although_it_listens() {
     let sum = Command::new("sh").args(["-c", "printf shop | sha256sum"]).output().expect("sha256sum runs").stdout;
     let status = format!(".state/{}.status.json", String::from_utf8_lossy(&sum[..16]));
     std::fs::create_dir_all(container.root().join(status)).expect("a folder");
-    let mut child = container.start(&[("BACKUP_LISTEN", "127.0.0.1:0")]);
+    let hook = Receiver::start(&[]);
+    let mut child = container.start(&[("BACKUP_LISTEN", "127.0.0.1:0"), ("WEBHOOK_URL", &hook.url("/hook"))]);
     until("it ends", || child.try_wait().expect("a child").is_some());
     let ran = Ran::ended(&child.wait_with_output().expect("it ended"), "serve".to_owned());
     ran.fails(1, &["the state of shop"]);
+    // Nobody may be looking at the log.
+    let (level, message) = hook.take().pop().expect("a message").told();
+    assert!(level == "ERROR" && message.contains("the state of shop"), "{level} {message}");
 }
 
 #[test]

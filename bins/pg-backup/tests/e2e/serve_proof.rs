@@ -64,11 +64,16 @@ impl Prover {
             return;
         }
         let (url, scratch) = (self.hook.url("/t0ken"), self.scratch.path().to_str().expect("text"));
-        let own = [("WEBHOOK_URL", url.as_str()), ("BACKUP_SCRATCH_DIR", scratch)];
+        let textfile = self.textfile().display().to_string();
+        let own = [("WEBHOOK_URL", url.as_str()), ("BACKUP_SCRATCH_DIR", scratch), ("BACKUP_TEXTFILE", &textfile)];
         let bin = self.container.server.bin_dir().to_str().expect("text").to_owned();
         let child = self.container.start(&[&own[..], &[("BACKUP_PG_BIN", bin.as_str())], more].concat());
         self.service = Some(child);
         assert_eq!(self.hook.wait(1)[0].told().0, "INFO", "the start");
+    }
+
+    fn textfile(&self) -> PathBuf {
+        self.container.sink.folder().join("backup.prom")
     }
 
     fn ask(&self, job: &str) -> Ran {
@@ -112,10 +117,11 @@ impl Prover {
         records.into_iter().find(|(_, text)| text.contains(&name)).expect("a record")
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self) -> String {
         let (code, log) = stop(self.service.take().expect("it runs"));
         assert_eq!(code, Some(0), "{log}");
         assert!(!log.contains("hunter2") && !log.contains("t0ken"), "{log}");
+        log
     }
 }
 
@@ -190,6 +196,7 @@ fn proven_and_not_once_tampered_with(mut prover: Prover) {
     fs::write(&dump, written).expect("written");
     assert!(prover.proves().contains("after 1 failed"));
     let (record, text) = prover.record(&dump);
+    assert!(text.contains(r#""damaged":null"#), "{text}");
     let facts = text.replace(r#""rows":20002"#, r#""rows":20003"#);
     assert_ne!(facts, text);
     fs::write(record, facts).expect("written");
@@ -198,7 +205,11 @@ fn proven_and_not_once_tampered_with(mut prover: Prover) {
     // The next dump is proven.
     prover.back_up();
     prover.proves();
-    prover.stop();
+    let log = prover.stop();
+    let metrics = fs::read_to_string(prover.textfile()).expect("metrics");
+    let proof = "backup_last_proof_timestamp_seconds{backup_job=\"127.0.0.1-shop";
+    assert!(metrics.contains(&format!("{proof}/proof\"}} ")) && !metrics.contains(&format!("{proof}\"}} ")), "{metrics}");
+    assert!(log.contains("to prove (see why none was taken, or take one by serve --once)"), "{log}");
 }
 
 #[test]
@@ -214,13 +225,78 @@ fn dumps_of_pg_dump_are_proven_and_those_of_a_newer_series_are_not() {
     let whole = gunzip(&folder.join("127.0.0.1-shop_2098-01-01_01-00-00.sql.gz"));
     gzip(&whole[..whole.len() / 2], &folder.join("127.0.0.1-shop_2098-01-02_01-00-00.sql.gz"));
     prover.fails(&["2098-01-02"]);
+    // A statement that fails and is of no role or tablespace is left out of no proof.
+    gzip(&format!("{whole}SELECT 1/0;\n"), &folder.join("127.0.0.1-shop_2098-01-02_02-00-00.sql.gz"));
+    prover.fails(&["division by zero"]);
+    // Whole, and what comes of it is not what it holds.
+    gzip(&format!("{whole}DROP TABLE public.extra;\n"), &folder.join("127.0.0.1-shop_2098-01-03_01-00-00.sql.gz"));
+    prover.fails(&["2 tables were written, and it has 1"]);
+    let swallows = "CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';\n\
+        CREATE TRIGGER f BEFORE INSERT ON public.extra FOR EACH ROW EXECUTE FUNCTION public.f();\nCOPY public.extra ";
+    let swallowing = whole.replacen("COPY public.extra ", swallows, 1);
+    gzip(&swallowing, &folder.join("127.0.0.1-shop_2098-01-04_01-00-00.sql.gz"));
+    prover.fails(&["20002 rows were written, and it has 20000"]);
     let newer = Server::start(Major::V17).expect("a server");
     newer.psql("postgres", "CREATE TABLE t (id int)");
     let dump = newer.command("pg_dump").args(["-d", "postgres"]).output().expect("pg_dump runs");
     assert!(dump.status.success());
-    gzip(&String::from_utf8_lossy(&dump.stdout), &folder.join("127.0.0.1-shop_2098-01-03_01-00-00.sql.gz"));
+    gzip(&String::from_utf8_lossy(&dump.stdout), &folder.join("127.0.0.1-shop_2098-01-05_01-00-00.sql.gz"));
     prover.fails(&["PostgreSQL 17 or later", "there are those of 15"]);
     prover.stop();
+}
+
+#[test]
+fn a_proof_waits_for_the_dump_that_is_under_way() {
+    let Some(mut prover) = Prover::start(&[]) else { return };
+    let holder = prover.container.hold();
+    prover.container.run(&["ask", "127.0.0.1-shop"], &[]).ok();
+    let waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'item'::regclass AND NOT granted";
+    until("it dumps", || prover.container.server.psql("shop", waits).trim() == "t");
+    prover.container.run(&["ask", PROOF], &[]).ok();
+    // By then it would have told that there is no dump.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    prover.container.let_go(holder);
+    let told: Vec<_> = prover.hook.wait(2).iter().map(|asked| asked.told()).collect();
+    assert!(told[0].0 == "INFO" && told[1].0 == "INFO" && told[1].1.contains("is proven"), "{told:?}");
+    prover.stop();
+}
+
+#[test]
+fn a_service_that_ends_takes_the_server_of_its_proof_along() {
+    let Some(mut prover) = Prover::start(&[]) else { return };
+    let folder = prover.container.root().join("daily/2098-01-01");
+    fs::create_dir_all(&folder).expect("a folder");
+    let endless = prover.container.pg_dump("shop") + "\nSELECT pg_sleep(600);\n";
+    gzip(&endless, &folder.join("127.0.0.1-shop_2098-01-01_01-00-00.sql.gz"));
+    let folders = |prover: &Prover| -> Vec<PathBuf> {
+        prover.scratch.path().read_dir().expect("a folder").flatten().map(|entry| entry.path()).collect()
+    };
+    for killed in [false, true] {
+        prover.container.run(&["ask", PROOF], &[]).ok();
+        let pid = |prover: &Prover| {
+            let file = folders(prover).pop()?.join("data/postmaster.pid");
+            fs::read_to_string(file).ok()?.lines().next()?.parse::<u32>().ok()
+        };
+        until("the server starts", || pid(&prover).is_some());
+        let stat = format!("/proc/{}/stat", pid(&prover).expect("it runs"));
+        // Gone, or only its exit status is left for somebody to collect.
+        let is_over = || {
+            fs::read_to_string(&stat).map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+        };
+        if killed {
+            let mut service = prover.service.take().expect("it runs");
+            service.kill().expect("killed");
+            service.wait().expect("it ended");
+            until("the server ends", is_over);
+        } else {
+            prover.stop();
+            assert!(is_over(), "the server outlives the service");
+            assert!(folders(&prover).is_empty(), "its files are left");
+            let (level, message) = prover.hook.wait(1).pop().expect("a message").told();
+            assert!(level == "ERROR" && message.contains("interrupted"), "{level} {message}");
+            prover.serve(&[]);
+        }
+    }
 }
 
 #[test]

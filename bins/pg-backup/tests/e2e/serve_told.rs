@@ -83,6 +83,21 @@ fn tells_once(container: &Container, hook: &Receiver, pager: &Receiver, once: im
     container.server.psql("postgres", "ALTER ROLE app LOGIN");
     once("json", "troubles").ok();
     assert!(hook.take().is_empty(), "a success is no trouble");
+    assert_eq!(pager.take().len(), 1, "the second failure");
+    // All of it, also that it begins; a watcher hears when.
+    let check = pager.url("/check/{job}");
+    let all = [("BACKUP_WEBHOOK_TELLS", "all"), ("BACKUP_PING_URL", check.as_str()), ("BACKUP_STRATEGY", "daily")];
+    container.run(&["serve", "--once"], &[&more[..], &all].concat()).ok();
+    let told: Vec<_> = hook.take().iter().map(|asked| asked.told().1).collect();
+    assert!(told.len() == 2 && told[0] == "127.0.0.1-shop: begun" && told[1].contains("20000 rows"), "{told:?}");
+    let pings: Vec<_> = pager.take().into_iter().map(|asked| asked.line).collect();
+    assert_eq!(pings, ["POST /check/127-0-0-1-shop/start", "POST /check/127-0-0-1-shop"]);
+    // By way of a proxy, where the environment names one.
+    let proxy = hook.url("");
+    let proxied = [("WEBHOOK_URL", "http://hooks.test/t0ken"), ("HTTP_PROXY", &proxy), ("http_proxy", &proxy)];
+    container.run(&["serve", "--once"], &proxied).ok();
+    let lines: Vec<_> = hook.take().into_iter().map(|asked| asked.line).collect();
+    assert_eq!(lines, ["POST http://hooks.test/t0ken"]);
     for ran in [ran, failed] {
         let log = format!("{}{}", ran.text(), ran.err);
         for secret in ["t0ken", KEY, "hunter2"] {
@@ -117,6 +132,9 @@ fn a_receiver_that_fails_hangs_or_is_not_there_changes_nothing_of_a_dump() {
     for command in [&["serve", "--once"][..], &["serve"], &["config", "check"]] {
         let ran = container.run(command, &[("WEBHOOK_URL", "hooks.example.org/t0ken")]).fails(2, &["WEBHOOK_URL"]);
         assert!(!ran.err.contains("t0ken"), "{ran:?}");
+        let pager = [("PGDUTY_URL", "pager.example.org/t0ken"), ("PGDUTY_SVC_KEY", KEY)];
+        let ran = container.run(command, &pager).fails(2, &["PGDUTY_URL"]);
+        assert!(!ran.err.contains("t0ken") && !ran.err.contains(KEY), "{ran:?}");
     }
 }
 

@@ -7,6 +7,8 @@ use backup_tests::{Major, Server};
 
 use crate::program::{Ran, Sink, until};
 use crate::serve::stop;
+use crate::serve_asked::{TOKEN, ask};
+use crate::serve_receiver::Receiver;
 use crate::shop;
 
 /// A server with a shop, and a service for it.
@@ -259,6 +261,84 @@ fn dump_files_are_served_too_with_a_password_from_a_file() {
     own.server.psql("postgres", "CREATE DATABASE back OWNER shop_owner");
     own.server.feed("back", &[], &sql.stdout).expect("it is played");
     assert_eq!(own.server.psql("back", "SELECT count(*) FROM app.orders"), "2000");
+}
+
+#[test]
+fn no_job_is_backed_up_twice_at_the_same_time() {
+    let Some(own) = Own::new() else { return };
+    own.write("schedule = []\nkeep = { last = 1 }\n");
+    let mut holder = own.server.command("psql");
+    let holder = holder.args(["-Xqd", "shop", "-c", "BEGIN; LOCK app.log; SELECT pg_sleep(600)"]).stderr(Stdio::null());
+    let mut holder = holder.spawn().expect("psql");
+    let once = || own.command(&["serve", "--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'app.log'::regclass AND NOT granted";
+    until("the table is held", || own.server.psql("shop", &waits.replace("NOT granted", "granted")) == "t");
+    let first = once();
+    until("it waits for the table", || own.server.psql("shop", waits) == "t");
+    // Without a lock it would wait as long as the first one.
+    let mut second = once();
+    until("the second one gives up", || second.try_wait().expect("a child").is_some());
+    Ran::ended(&second.wait_with_output().expect("it ended"), "the second one".to_owned()).fails(75, &["under way"]);
+    own.server.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'");
+    holder.wait().expect("it ends");
+    assert!(first.wait_with_output().expect("it ends").status.success());
+    assert_eq!(own.sink.listed().len(), 1);
+}
+
+#[test]
+fn those_whom_the_file_names_are_told_and_may_ask() {
+    let Some(own) = Own::new() else { return };
+    let (folder, hook, all, pager) = (own.sink.folder(), Receiver::start(&[]), Receiver::start(&[]), Receiver::start(&[]));
+    for (name, secret) in [("hook", hook.url("/t0ken")), ("ping", pager.url("/ping?t0ken")), ("key", "t0ken".into())] {
+        std::fs::write(folder.join(name), secret + "\n").expect("written");
+    }
+    std::fs::write(folder.join("token"), TOKEN).expect("written");
+    let (place, textfile) = (folder.display(), folder.join("backup.prom"));
+    own.server.psql("postgres", "CREATE ROLE backup SUPERUSER LOGIN");
+    own.write(&format!(
+        "at_start = true\nretries = 0\nschedule = []\nping = {{ file = \"{place}/ping\" }}\n\n[tell]\nname = \"shop-prod\"\n\
+         friendly_name = \"The shop\"\n[[tell.webhook]]\nurl = {{ file = \"{place}/hook\" }}\n[[tell.webhook]]\n\
+         url = {{ env = \"WEBHOOK\" }}\nform = \"json\"\ntells = \"all\"\n[tell.pagerduty]\nurl = \"{}\"\n\
+         key = {{ file = \"{place}/key\" }}\n",
+        pager.url("/page")
+    ));
+    let text = std::fs::read_to_string(own.file()).expect("a file").replace("user=postgres", "user=backup");
+    let doors = format!(
+        "[service]\nlisten = \"127.0.0.1:0\"\ntoken = {{ file = \"{place}/token\" }}\ntextfile = \"{}\"\n",
+        textfile.display()
+    );
+    std::fs::write(own.file(), text.replace("[service]\n", &doors)).expect("written");
+    let mut command = own.command(&["serve"]);
+    command.env("WEBHOOK", all.url("/all")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut service = Service(Some(command.spawn().expect("it starts")));
+    let listening = service.line("listening at http://");
+    let address = listening.split_once("http://").expect("an address").1;
+
+    let told: Vec<_> = all.wait(3).into_iter().map(|asked| asked.body).collect();
+    for (body, words) in told.iter().zip([r#""what":"started""#, r#""what":"begun""#, r#""what":"succeeded""#]) {
+        assert!(body.contains(words) && body.contains(r#""projectName":"shop-prod""#), "{words}: {body}");
+    }
+    let lines = |receiver: &Receiver, count| receiver.wait(count).into_iter().map(|asked| asked.line).collect::<Vec<_>>();
+    assert_eq!(lines(&pager, 2), ["POST /ping/start?t0ken", "POST /ping?t0ken"]);
+    assert!(hook.take().is_empty(), "a success is no trouble");
+
+    own.server.psql("postgres", "ALTER ROLE backup NOLOGIN");
+    assert_eq!(ask(address, "POST /jobs/pg/run", None).0, 401);
+    assert_eq!(ask(address, "POST /jobs/pg/run", Some(TOKEN)).0, 202);
+    let [failed] = &hook.wait(1)[..] else { panic!("one message") };
+    let fields = failed.fields();
+    let values: Vec<&str> = fields.iter().take(3).map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["The shop", "shop-prod", "ERROR"]);
+    assert!(fields[3].1.contains("not permitted to log in"), "{fields:?}");
+    let mut paged = pager.wait(3);
+    paged.sort_by(|one, other| one.line.cmp(&other.line));
+    let lines: Vec<&str> = paged.iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(lines, ["POST /page", "POST /ping/fail?t0ken", "POST /ping/start?t0ken"]);
+    assert!(paged[0].body.contains(r#""service_key":"t0ken""#), "{}", paged[0].body);
+    let (code, log) = service.stop();
+    assert!(code == Some(0) && !log.contains("t0ken") && !log.contains(TOKEN), "{code:?} {log}");
+    let metrics = std::fs::read_to_string(textfile).expect("the file for node_exporter");
+    assert!(metrics.contains("backup_consecutive_failures{backup_job=\"pg\"} 1"), "{metrics}");
 }
 
 #[test]
