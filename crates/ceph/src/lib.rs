@@ -2,7 +2,8 @@
 //!
 //! [`S3Sink`] is the sink. It stands on [`Destination`], a body that becomes an object, and on [`download()`], an object that becomes a
 //! body and goes on after a lost connection. [`Gateway`] is what an S3 server can do, in plain types; the client library stands behind
-//! it. [`Access`] says where the server is and who asks. This crate prints nothing and reads no environment variable.
+//! it. [`sync`](mod@sync) makes buckets and folders alike. [`Access`] says where the server is and who asks. This crate prints nothing
+//! and reads no environment variable.
 
 mod download;
 mod s3;

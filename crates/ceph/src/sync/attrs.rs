@@ -3,33 +3,33 @@
 use std::fmt;
 
 /// The name of the metadata, without `x-amz-meta-`.
-pub const HEADER: &str = "s3cmd-attrs";
+pub(super) const HEADER: &str = "s3cmd-attrs";
 
 /// The longest header that is read, in bytes: no server takes more than 8 KiB of them.
 const LONGEST: usize = 8192;
 
 /// What the header says. What is missing, or makes no sense, is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attrs {
+pub(super) struct Attrs {
     /// Permissions of owner, group and others. More is neither read nor written: nobody gets a set-user-ID file from a bucket.
-    pub mode: Option<u32>,
+    pub(super) mode: Option<u32>,
     /// When it was modified, in seconds since 1970.
-    pub mtime: Option<i64>,
+    pub(super) mtime: Option<i64>,
     /// When it was read, in seconds since 1970.
-    pub atime: Option<i64>,
+    pub(super) atime: Option<i64>,
     /// When its attributes were changed, in seconds since 1970.
-    pub ctime: Option<i64>,
+    pub(super) ctime: Option<i64>,
     /// Its owner, and the owner's name.
-    pub owner: (Option<u32>, Option<String>),
+    pub(super) owner: (Option<u32>, Option<String>),
     /// Its group, and the group's name.
-    pub group: (Option<u32>, Option<String>),
+    pub(super) group: (Option<u32>, Option<String>),
     /// The MD5 of its content in small hexadecimal digits: the ETag of an object in parts does not tell it.
-    pub md5: Option<String>,
+    pub(super) md5: Option<String>,
 }
 
 impl Attrs {
     /// Reads a header. Whatever it holds, there is a result: what cannot be read is as if it were missing.
-    pub fn parse(header: &str) -> Self {
+    pub(super) fn parse(header: &str) -> Self {
         let mut attrs = Self::default();
         if header.len() > LONGEST {
             return attrs;
@@ -81,7 +81,7 @@ impl fmt::Display for Attrs {
 }
 
 /// Whether this is an MD5 in small hexadecimal digits, and not the ETag of an object in parts.
-pub fn is_md5(text: &str) -> bool {
+pub(super) fn is_md5(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

@@ -1,11 +1,34 @@
 //! Buckets and folders made alike, and nothing deleted that a listing only failed to show.
+//!
+//! A [`Route`] says from where to where, as s3cmd reads it. [`sync`] goes through both listings side by side, as they are
+//! read, and copies what differs. What it wrote it records, and only that may go again, by [`Synced::delete`].
 
 mod attrs;
+mod bucket;
+mod compare;
+mod content;
+mod copy;
+mod delete;
+#[cfg(test)]
+mod fake;
 mod filter;
+mod guard;
+mod item;
+mod merge;
 mod names;
+mod pace;
 mod place;
+mod record;
+mod report;
+mod run;
+mod sorted;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod walk;
 
-pub use attrs::{Attrs, HEADER, is_md5};
 pub use filter::{Filter, Pattern};
-pub use names::{OWN, Piece, path, piece};
+pub use guard::{Limits, Verdict};
 pub use place::{End, Route};
+pub use report::Summary;
+pub use run::{Options, Server, Synced, sync};

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use backup_core::{Error, Result};
 
 /// The folder of ours at the root of a folder that is synced. No object lies in it, and no file in it is an object.
-pub const OWN: &str = ".ceph-backup";
+pub(super) const OWN: &str = ".ceph-backup";
 
 /// What a piece that is written otherwise begins with.
 const MARK: &str = "%=";
@@ -21,7 +21,7 @@ const LONGEST: usize = 255;
 /// The path of the object called `name`, relative and without `.` and `..`.
 ///
 /// A name that ends in `/` has the path of a file inside that folder. A piece that is too long for a file system is refused.
-pub fn path(name: &str) -> Result<PathBuf> {
+pub(super) fn path(name: &str) -> Result<PathBuf> {
     let mut path = PathBuf::new();
     for piece in name.split('/') {
         let piece = written(piece);
@@ -36,17 +36,22 @@ pub fn path(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Whether an object of this name is one of a sync itself, such as one in its trash.
+pub(super) fn is_own(name: &str) -> bool {
+    name.split('/').any(|piece| piece == OWN)
+}
+
 /// A piece of a name, out of the name of a file or folder.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Piece {
+pub(super) struct Piece {
     /// The piece.
-    pub text: String,
+    pub(super) text: String,
     /// Whether [`path`] would write it so. If not, it was not written by a sync.
-    pub ours: bool,
+    pub(super) ours: bool,
 }
 
 /// Reads the name of a file or folder. One that is not UTF-8 cannot be part of a key.
-pub fn piece(file_name: &OsStr) -> Option<Piece> {
+pub(super) fn piece(file_name: &OsStr) -> Option<Piece> {
     let text = file_name.to_str()?;
     if let Some(piece) = text.strip_prefix(MARK).and_then(unescape)
         && written(&piece) == text
@@ -142,6 +147,12 @@ mod tests {
         // Longer only as it is written.
         assert!(path(&"\n".repeat(90)).is_err());
         assert!(path(&"x/".repeat(512)).is_ok(), "1,024 bytes in short pieces");
+    }
+
+    #[test]
+    fn what_is_of_a_sync_itself() {
+        assert!(is_own(".ceph-backup/trash/a") && is_own("a/.ceph-backup/b"));
+        assert!(!is_own("a.ceph-backup/b") && !is_own("a/b"));
     }
 
     #[test]

@@ -1,0 +1,237 @@
+//! A gateway in memory that lies on demand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use backup_core::{Body, Error, Kind, Result, body};
+use bytes::Bytes;
+
+use crate::s3::etag::{hex, md5, of_parts};
+use crate::s3::{Bucket, Gateway, Head, Listing, New, Object, Page, Upload};
+
+/// What goes wrong with listings and objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lie {
+    /// The n-th page fails.
+    PageFails(usize),
+    /// The n-th page says that it is the last.
+    EndsEarly(usize),
+    /// Nothing is listed.
+    Empty,
+    /// The n-th page comes again and again.
+    Loops(usize),
+    /// The keys of the n-th page come backwards.
+    Backwards(usize),
+    /// Objects break off in the middle.
+    Truncated,
+    /// Objects have a wrong byte.
+    Flipped,
+    /// No object is there, if it is asked for by its name.
+    Gone,
+    /// There is no such bucket.
+    NoBucket,
+    /// Requests for objects fail.
+    Refused,
+}
+
+#[derive(Debug, Clone)]
+struct Stored {
+    bytes: Bytes,
+    etag: String,
+    new: New,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buckets: BTreeMap<String, BTreeMap<String, Stored>>,
+    uploads: HashMap<String, (New, BTreeMap<u32, Bytes>)>,
+    lie: Option<Lie>,
+    pages: usize,
+    requests: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Fake(Mutex<State>);
+
+const PAGE: usize = 3;
+
+impl Fake {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no panic")
+    }
+
+    pub(super) fn lie(&self, lie: Option<Lie>) {
+        self.state().lie = lie;
+    }
+
+    pub(super) fn set(&self, bucket: &str, key: &str, content: &str) {
+        let etag = hex(md5(content.as_bytes()));
+        let stored = Stored { bytes: Bytes::from(content.to_owned()), etag, new: New::default() };
+        self.state().buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), stored);
+    }
+
+    pub(super) fn remove(&self, bucket: &str, key: &str) {
+        self.state().buckets.entry(bucket.to_owned()).or_default().remove(key);
+    }
+
+    pub(super) fn contents(&self, bucket: &str) -> BTreeMap<String, String> {
+        let state = self.state();
+        let objects = state.buckets.get(bucket).into_iter().flatten();
+        objects.map(|(key, stored)| (key.clone(), String::from_utf8(stored.bytes.to_vec()).expect("text"))).collect()
+    }
+
+    pub(super) fn new_of(&self, bucket: &str, key: &str) -> New {
+        self.state().buckets[bucket][key].new.clone()
+    }
+
+    /// Requests since the last time, by their names.
+    pub(super) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().requests)
+    }
+
+    fn find(&self, bucket: &str, key: &str, what: &str) -> Result<Stored> {
+        let mut state = self.state();
+        state.requests.push(format!("{what} {key}"));
+        match state.lie {
+            Some(Lie::Refused) => return Err(Error::failed("403 Forbidden")),
+            Some(Lie::Gone | Lie::NoBucket) => return Err(Error::new(Kind::NotFound, "404 Not Found")),
+            _ => {}
+        }
+        let stored = state.buckets.get(bucket).and_then(|objects| objects.get(key));
+        stored.cloned().ok_or_else(|| Error::new(Kind::NotFound, "404 Not Found"))
+    }
+
+    fn store(&self, bucket: &str, key: &str, stored: Stored) -> Result<String> {
+        let mut state = self.state();
+        state.requests.push(format!("put {key}"));
+        let objects = state.buckets.get_mut(bucket).ok_or_else(|| Error::new(Kind::NotFound, "NoSuchBucket"))?;
+        if stored.new.only_if_absent && objects.contains_key(key) {
+            return Err(Error::new(Kind::AlreadyExists, "412"));
+        }
+        let etag = stored.etag.clone();
+        objects.insert(key.to_owned(), stored);
+        Ok(etag)
+    }
+}
+
+fn head(stored: &Stored) -> Head {
+    let New { content_type, storage_class, metadata, .. } = stored.new.clone();
+    let (size, etag) = (stored.bytes.len() as u64, stored.etag.clone());
+    Head { size, etag, md5: None, modified: None, content_type, storage_class, metadata }
+}
+
+#[async_trait]
+impl Gateway for Fake {
+    async fn buckets(&self) -> Result<Vec<Bucket>> {
+        Ok(Vec::new())
+    }
+
+    async fn make_bucket(&self, bucket: &str) -> Result<()> {
+        self.state().buckets.entry(bucket.to_owned()).or_default();
+        Ok(())
+    }
+
+    async fn list(&self, bucket: &str, listing: &Listing, next: Option<&str>) -> Result<Page> {
+        let mut state = self.state();
+        state.requests.push(format!("list {}", listing.prefix));
+        let is_check = listing.most == Some(1);
+        let nth = if next.is_none() { 0 } else { state.pages };
+        if !is_check {
+            state.pages = nth + 1;
+        }
+        let lie = state.lie.filter(|_| !is_check);
+        if state.lie == Some(Lie::NoBucket) {
+            return Err(Error::new(Kind::NotFound, "NoSuchBucket"));
+        }
+        let objects = state.buckets.get(bucket).ok_or_else(|| Error::new(Kind::NotFound, "NoSuchBucket"))?;
+        let keys = objects.keys().filter(|key| key.starts_with(&listing.prefix));
+        let mut keys: Vec<&String> = keys.filter(|key| next.is_none_or(|next| key.as_str() > next)).collect();
+        let most = listing.most.map_or(PAGE, |most| most as usize);
+        let mut next_page = (keys.len() > most).then(|| keys[most - 1].clone());
+        keys.truncate(most);
+        match lie {
+            Some(Lie::PageFails(n)) if n == nth => return Err(Error::failed("503 Slow Down")),
+            Some(Lie::EndsEarly(n)) if n == nth => next_page = None,
+            Some(Lie::Empty) => (keys, next_page) = (Vec::new(), None),
+            Some(Lie::Loops(n)) if n == nth && next_page.is_some() => next_page = Some(next.unwrap_or_default().to_owned()),
+            Some(Lie::Backwards(n)) if n == nth => keys.reverse(),
+            _ => {}
+        }
+        let object = |key: &String| {
+            let Stored { bytes, etag, new } = &objects[key];
+            let (size, storage_class) = (bytes.len() as u64, new.storage_class.clone());
+            Object { key: key.clone(), size, etag: etag.clone(), modified: None, storage_class }
+        };
+        Ok(Page { objects: keys.into_iter().map(object).collect(), prefixes: Vec::new(), next: next_page })
+    }
+
+    async fn head(&self, bucket: &str, key: &str) -> Result<Head> {
+        Ok(head(&self.find(bucket, key, "head")?))
+    }
+
+    async fn get(&self, bucket: &str, key: &str, range: Option<Range<u64>>, if_match: Option<&str>) -> Result<(Head, Body)> {
+        let stored = self.find(bucket, key, "get")?;
+        let lie = self.state().lie;
+        if if_match.is_some_and(|etag| etag != stored.etag) {
+            return Err(Error::failed("412 Precondition Failed"));
+        }
+        let range = range.map_or(0..stored.bytes.len(), |range| range.start as usize..range.end as usize);
+        let mut bytes = stored.bytes.slice(range).to_vec();
+        if lie == Some(Lie::Truncated) {
+            bytes.truncate(bytes.len() / 2);
+        }
+        if let (Some(Lie::Flipped), Some(byte)) = (lie, bytes.first_mut()) {
+            *byte ^= 1;
+        }
+        Ok((head(&stored), body::from_bytes(bytes)))
+    }
+
+    async fn put(&self, bucket: &str, key: &str, bytes: Bytes, new: &New) -> Result<String> {
+        let etag = hex(md5(&bytes));
+        self.store(bucket, key, Stored { bytes, etag, new: new.clone() })
+    }
+
+    async fn begin(&self, _: &str, key: &str, new: &New) -> Result<String> {
+        self.state().uploads.insert(key.to_owned(), (new.clone(), BTreeMap::new()));
+        Ok(key.to_owned())
+    }
+
+    async fn part(&self, _: &str, _: &str, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
+        let etag = hex(md5(&bytes));
+        self.state().uploads.get_mut(upload).expect("an upload").1.insert(number, bytes);
+        Ok(etag)
+    }
+
+    async fn complete(&self, bucket: &str, key: &str, upload: &str, parts: &[(u32, String)]) -> Result<String> {
+        let (new, stored) = self.state().uploads.remove(upload).expect("an upload");
+        assert_eq!(stored.len(), parts.len());
+        let etag = of_parts(parts.iter().map(|(_, etag)| etag.as_str())).expect("MD5s");
+        let bytes: Vec<u8> = stored.into_values().flatten().collect();
+        let new = New { only_if_absent: false, ..new };
+        self.store(bucket, key, Stored { bytes: bytes.into(), etag, new })
+    }
+
+    async fn abort(&self, _: &str, _: &str, upload: &str) -> Result<()> {
+        self.state().uploads.remove(upload);
+        Ok(())
+    }
+
+    async fn uploads(&self, _: &str, _: &str) -> Result<Vec<Upload>> {
+        let upload = |id: &String| Upload { key: id.clone(), id: id.clone(), begun: None };
+        Ok(self.state().uploads.keys().map(upload).collect())
+    }
+
+    async fn copy(&self, from: (&str, &str), to: (&str, &str), new: Option<&New>) -> Result<()> {
+        let mut stored = self.find(from.0, from.1, "copy")?;
+        stored.new = New { only_if_absent: false, ..new.cloned().unwrap_or(stored.new) };
+        self.store(to.0, to.1, stored).map(|_| ())
+    }
+
+    async fn delete(&self, bucket: &str, key: &str) -> Result<()> {
+        self.state().requests.push(format!("delete {key}"));
+        self.remove(bucket, key);
+        Ok(())
+    }
+}

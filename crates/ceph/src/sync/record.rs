@@ -1,0 +1,296 @@
+//! What a sync wrote from which source: only that may it ever delete.
+//!
+//! A record is a file of lines in byte order of their names, JSON each. It lies in the folder that is synced, under
+//! `.ceph-backup`, and travels with it; for a bucket in a folder of this machine. Whoever has no record can copy all the same,
+//! and deletes nothing.
+//!
+//! A run writes a new one beside it as it goes, and puts it in the place of the old at its end. After one that died, what its new
+//! record has counts up to its last whole line, and the old record from there on.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use backup_core::{Doing, Error, Kind, Result, Sha256};
+use futures_util::stream::BoxStream;
+use rustix::fs::FlockOperation;
+
+use super::merge::Named;
+use super::walk::streamed;
+
+/// The longest line, in bytes: a key has 1,024, and six for each where it is escaped.
+const LONGEST: u64 = 16 << 10;
+
+/// An object or file as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    /// What it is called at both ends.
+    pub(super) name: String,
+    /// Its size in bytes.
+    pub(super) size: u64,
+    /// What told its content at the source: an ETag, or the time of a file.
+    pub(super) from: String,
+    /// What tells at the destination whether it was changed since.
+    pub(super) to: String,
+}
+
+impl Named for Written {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The record of one source at one destination, held by one run at a time.
+#[derive(Debug)]
+pub(super) struct Record {
+    path: PathBuf,
+    head: String,
+    _lock: File,
+}
+
+impl Record {
+    /// Opens the record in `folder`, which is made, of what was written from `from` to `to`. [`Kind::Busy`] where another run has it.
+    pub(super) fn open(folder: &Path, from: &str, to: &str) -> Result<Self> {
+        let doing = || format!("open the record of the sync in {}", folder.display());
+        std::fs::create_dir_all(folder).doing(doing)?;
+        let head = serde_json::json!({ "format": 1, "from": from, "to": to }).to_string();
+        let path = folder.join(Sha256::of(&head).to_string().get(..16).unwrap_or_default());
+        let lock = File::create(path.with_extension("lock")).doing(doing)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::new(Kind::Busy, format!("another sync from {from} runs")).with_hint("wait for its end"));
+            }
+            locked => locked.doing(doing)?,
+        }
+        let record = Self { path, head, _lock: lock };
+        record.fold().doing(doing)?;
+        Ok(record)
+    }
+
+    /// What was written, in byte order of the names. A line that cannot be read is [`Kind::Damaged`].
+    pub(super) fn written(&self) -> BoxStream<'static, Result<Written>> {
+        let (path, head) = (self.file("record"), self.head.clone());
+        let mut lines = None;
+        streamed(move || {
+            let lines = match &mut lines {
+                Some(lines) => lines,
+                none => none.insert(Lines::open(&path, &head)?),
+            };
+            lines.next()
+        })
+    }
+
+    /// Begins a new record.
+    pub(super) fn begin(&self) -> Result<Writer> {
+        let path = self.file("new");
+        let begin = || {
+            let mut file = BufWriter::new(File::create(&path)?);
+            writeln!(file, "{}", self.head)?;
+            Ok::<_, io::Error>(file)
+        };
+        let file = begin().doing(|| "begin the record of the sync")?;
+        Ok(Writer { file, new: path.clone(), path: self.file("record") })
+    }
+
+    /// What tells it from other records in the same folder.
+    pub(super) fn id(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.path.with_extension(extension)
+    }
+
+    /// Makes one record of the old one and of what a run that died has begun.
+    fn fold(&self) -> Result<()> {
+        let (new, path) = (self.file("new"), self.file("record"));
+        if !new.try_exists().doing(|| "look for an older run")? {
+            return Ok(());
+        }
+        let folded = self.file("folded");
+        let mut file = BufWriter::new(File::create(&folded).doing(|| "fold the record of an older run")?);
+        writeln!(file, "{}", self.head).doing(|| "fold the record of an older run")?;
+        let mut writer = Writer { file, new: folded, path: path.clone() };
+        let mut last = String::new();
+        // Where its last line broke off, it ends.
+        if let Ok(mut lines) = Lines::open(&new, &self.head) {
+            while let Ok(Some(written)) = lines.next() {
+                if written.name <= last && !last.is_empty() {
+                    break;
+                }
+                writer.push(&written)?;
+                last = written.name;
+            }
+        }
+        let mut old = Lines::open(&path, &self.head)?;
+        while let Some(written) = old.next()? {
+            if written.name > last {
+                writer.push(&written)?;
+            }
+        }
+        writer.finish()?;
+        std::fs::remove_file(&new).doing(|| "remove the record of an older run")
+    }
+}
+
+/// A record that is being written. Dropped before its end, it counts as far as it goes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    file: BufWriter<File>,
+    new: PathBuf,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Adds a line. They come in byte order of their names.
+    pub(super) fn push(&mut self, written: &Written) -> Result<()> {
+        let Written { name, size, from, to } = written;
+        let line = serde_json::to_string(&(name, size, from, to)).map_err(io::Error::from);
+        line.and_then(|line| writeln!(self.file, "{line}")).doing(|| "write the record of the sync")
+    }
+
+    /// Hands what was written to the system, so that it outlives this process.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.file.flush().doing(|| "write the record of the sync")
+    }
+
+    /// Puts it in the place of the old one.
+    pub(super) fn finish(self) -> Result<()> {
+        let Self { file, new, path } = self;
+        let finish = || {
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            std::fs::rename(&new, &path)?;
+            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        };
+        finish().doing(|| "write the record of the sync")
+    }
+}
+
+/// The lines of a record; none if there is no file.
+struct Lines {
+    file: Option<BufReader<File>>,
+    path: PathBuf,
+}
+
+impl Lines {
+    fn open(path: &Path, head: &str) -> Result<Self> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            file => Some(BufReader::new(file.doing(|| format!("open {}", path.display()))?)),
+        };
+        let mut lines = Self { file, path: path.to_owned() };
+        if lines.file.is_some() && lines.line()?.as_deref() != Some(head) {
+            return Err(lines.damaged());
+        }
+        Ok(lines)
+    }
+
+    fn next(&mut self) -> Result<Option<Written>> {
+        let Some(line) = self.line()? else { return Ok(None) };
+        let (name, size, from, to) = serde_json::from_str(&line).map_err(|_| self.damaged())?;
+        Ok(Some(Written { name, size, from, to }))
+    }
+
+    fn line(&mut self) -> Result<Option<String>> {
+        let Some(file) = &mut self.file else { return Ok(None) };
+        let mut line = Vec::new();
+        file.by_ref().take(LONGEST).read_until(b'\n', &mut line).doing(|| format!("read {}", self.path.display()))?;
+        match line.pop() {
+            None => Ok(None),
+            Some(b'\n') => String::from_utf8(line).map(Some).map_err(|_| self.damaged()),
+            Some(_) => Err(self.damaged()),
+        }
+    }
+
+    fn damaged(&self) -> Error {
+        Error::damaged(format!("{}, the record of what was synced, is damaged", self.path.display()))
+            .with_hint("remove it: what was written so far will then never be deleted by a sync")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt;
+
+    use super::*;
+
+    fn written(name: &str, to: &str) -> Written {
+        Written { name: name.to_owned(), size: 1, from: "e".to_owned(), to: to.to_owned() }
+    }
+
+    fn read(record: &Record) -> Result<Vec<Written>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(record.written().try_collect())
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_whatever_it_is_called() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let record = Record::open(folder.path(), "s3://a/", "").expect("opened");
+        assert_eq!(read(&record).expect("read"), []);
+        let lines = ["\n", "a\"b\\", "ä", "\u{10ffff}"].map(|name| written(name, "1"));
+        let mut writer = record.begin().expect("begun");
+        lines.iter().for_each(|line| writer.push(line).expect("written"));
+        assert_eq!(read(&record).expect("read"), [], "not before its end");
+        writer.finish().expect("finished");
+        assert_eq!(read(&record).expect("read"), lines);
+        let other = Record::open(folder.path(), "s3://b/", "").expect("another source");
+        assert_eq!(read(&other).expect("read"), [], "each source has its own");
+    }
+
+    #[test]
+    fn a_run_that_died_counts_as_far_as_it_went() {
+        // Wherever its new record breaks off.
+        let mut cuts = 0;
+        for cut in 0.. {
+            let folder = tempfile::tempdir().expect("a folder");
+            let record = Record::open(folder.path(), "s3://a/", "").expect("opened");
+            let mut writer = record.begin().expect("begun");
+            ["a", "b", "d"].iter().for_each(|name| writer.push(&written(name, "old")).expect("written"));
+            writer.finish().expect("finished");
+            let mut writer = record.begin().expect("begun");
+            // b was not there any more.
+            ["a", "c"].iter().for_each(|name| writer.push(&written(name, "new")).expect("written"));
+            drop(writer);
+            let new = std::fs::read(record.file("new")).expect("a file");
+            if cut > new.len() {
+                break;
+            }
+            std::fs::write(record.file("new"), &new[..cut]).expect("cut");
+            drop(record);
+            let record = Record::open(folder.path(), "s3://a/", "").expect("opened again");
+            let names: Vec<_> = read(&record).expect("read").into_iter().map(|line| line.name + &line.to).collect();
+            let whole = new[..cut].iter().filter(|byte| **byte == b'\n').count();
+            let expected: &[&str] = match whole {
+                0 | 1 => &["aold", "bold", "dold"],
+                2 => &["anew", "bold", "dold"],
+                _ => &["anew", "cnew", "dold"],
+            };
+            assert_eq!(names, expected, "cut at {cut}");
+            assert!(!record.file("new").exists());
+            cuts += 1;
+        }
+        assert!(cuts > 60);
+    }
+
+    #[test]
+    fn a_damaged_record_is_an_error_and_no_shorter_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let record = Record::open(folder.path(), "s3://a/", "").expect("opened");
+        let mut writer = record.begin().expect("begun");
+        ["a", "b"].iter().for_each(|name| writer.push(&written(name, "1")).expect("written"));
+        writer.finish().expect("finished");
+        let whole = std::fs::read(record.file("record")).expect("a file");
+        for bytes in [&whole[..whole.len() - 1], &whole[1..], b"{}\n", &vec![b'x'; 99_999], b"\xff\n"] {
+            std::fs::write(record.file("record"), bytes).expect("damaged");
+            assert_eq!(read(&record).expect_err("damaged").kind(), Kind::Damaged);
+        }
+    }
+
+    #[test]
+    fn one_run_at_a_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let _first = Record::open(folder.path(), "s3://a/", "").expect("opened");
+        assert_eq!(Record::open(folder.path(), "s3://a/", "").expect_err("held").kind(), Kind::Busy);
+    }
+}
