@@ -52,7 +52,7 @@ fn may_know(package: &Package) -> &'static [&'static str] {
     match package.name.as_str() {
         "backup-tests" => &["backup-core", "backup-pg"],
         "xtask" => &["backup-core", "backup-pg", "backup-tests"],
-        "pg-backup" => &["backup-core", "backup-cli", "backup-kube", "backup-pg", "backup-service"],
+        "pg-backup" => &["backup-core", "backup-ceph", "backup-cli", "backup-kube", "backup-pg", "backup-service"],
         name if package.is_in("crates") && name != "backup-core" => &["backup-core"],
         _ => &[],
     }

@@ -1,11 +1,11 @@
 //! The command line of `pg-backup`.
 
-use backup_cli::{Common, Face, Manage, Program};
+use backup_cli::{Common, Face, Manage, Program, Sinks};
 use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::connection::Connection;
-use crate::{backup, down, dump, dumps, prove, restore, serve};
+use crate::{backup, down, dump, dumps, prove, restore, s3, serve};
 
 /// Backs a PostgreSQL cluster up, restores it, and proves that the restore is equal.
 ///
@@ -54,6 +54,10 @@ impl Program for PgBackup {
 
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn sinks() -> Sinks {
+        Sinks::new().with("s3", s3::open)
     }
 
     async fn run(self, face: Face) -> Result<()> {

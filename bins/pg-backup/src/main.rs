@@ -9,6 +9,7 @@ mod dump;
 mod dumps;
 mod prove;
 mod restore;
+mod s3;
 mod serve;
 mod shelf;
 mod what;

@@ -6,6 +6,10 @@
 //! and reads no environment variable.
 
 mod download;
+#[cfg(feature = "sdk")]
+mod open;
+#[cfg(feature = "sdk")]
+mod profile;
 mod s3;
 mod s3cfg;
 mod sink;
@@ -15,6 +19,8 @@ mod transfer;
 mod upload;
 
 pub use download::download;
+#[cfg(feature = "sdk")]
+pub use open::{Settings, open};
 #[cfg(feature = "sdk")]
 pub use s3::connect;
 pub use s3::{Access, Bucket, Credentials, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload};

@@ -351,7 +351,7 @@ fn is_dns_name(bucket: &str) -> bool {
     (3..=63).contains(&bucket.len()) && bucket.split('.').all(good)
 }
 
-fn from_environment(lookup: Lookup<'_>) -> Result<Option<Credentials>> {
+pub(crate) fn from_environment(lookup: Lookup<'_>) -> Result<Option<Credentials>> {
     let first = |names: [&str; 2]| names.iter().find_map(|name| lookup(name).filter(|value| !value.is_empty()));
     let Some(access_key) = first(["AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID"]) else { return Ok(None) };
     let Some(secret_key) = first(["AWS_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"]) else {

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use backup_core::{Compression, Doing, Error, Identity, Name, Passphrase, Recipient, Result, Seal, Unseal};
 use clap::Args;
 
+use crate::S3Args;
+
 /// Options of every program; each has its environment variable.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Where backups lie: PATH or file:///PATH
+    /// Where backups lie: PATH, file:///PATH or s3://BUCKET/PREFIX, as far as the program knows it
     #[arg(long, value_name = "SINK", global = true)]
     pub to: Option<String>,
     /// What the backups of one thing are kept under, apart from others in the same sink
@@ -26,6 +28,9 @@ pub struct Common {
     /// Where locks and journals of runs lie [default: the state folder of the user or system]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
+    /// The options of sinks at S3 servers.
+    #[command(flatten)]
+    pub s3: S3Args,
 }
 
 impl Common {

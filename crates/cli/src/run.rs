@@ -13,7 +13,7 @@ use crate::exit::exit_code;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::signals::Signals;
-use crate::sinks::{Opened, Sinks};
+use crate::sinks::{Opened, Opening, Sinks};
 use crate::variables::command;
 
 /// A program of the family.
@@ -97,7 +97,7 @@ impl Face {
 
     /// The folder of this machine that `to` names; `None` for a sink that is elsewhere.
     pub fn folder(&self, to: &str) -> Result<Option<std::path::PathBuf>> {
-        Ok((self.sinks)().open(to)?.folder)
+        Ok(self.open(to)?.folder)
     }
 
     /// Where locks and journals lie.
@@ -109,7 +109,11 @@ impl Face {
     fn sink(&self) -> Result<Opened> {
         let to = self.common.to.as_deref();
         let unsaid = || Error::usage("it is not said where backups lie").with_hint("give --to SINK or set BACKUP_TO");
-        (self.sinks)().open(to.ok_or_else(unsaid)?)
+        self.open(to.ok_or_else(unsaid)?)
+    }
+
+    fn open(&self, to: &str) -> Result<Opened> {
+        (self.sinks)().open(to, &Opening { cx: &self.cx, s3: &self.common.s3 })
     }
 
     /// Where the locks of jobs lie: the same job in another sink is another job.

@@ -4,10 +4,21 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backup_core::{Directory, Error, Result, Sink};
+use backup_core::{Context, Directory, Error, Result, Sink};
+
+use crate::S3Args;
 
 /// Opens a sink from the text behind its scheme.
-type Open = Box<dyn Fn(&str) -> Result<Arc<dyn Sink>> + Send + Sync>;
+type Open = Box<dyn Fn(&str, &Opening<'_>) -> Result<Arc<dyn Sink>> + Send + Sync>;
+
+/// What a sink may be opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// Whom to tell, and what waits for a sink that tidies up.
+    pub cx: &'a Context,
+    /// The options of S3 servers.
+    pub s3: &'a S3Args,
+}
 
 /// The sinks of a program: directories of this machine, as a path or `file:///PATH`, and others by the scheme of their URL.
 #[derive(Default)]
@@ -31,13 +42,17 @@ impl Sinks {
     }
 
     /// Adds the sinks of a scheme; `open` gets what follows `scheme:`.
-    pub fn with(mut self, scheme: &'static str, open: impl Fn(&str) -> Result<Arc<dyn Sink>> + Send + Sync + 'static) -> Self {
+    pub fn with(
+        mut self,
+        scheme: &'static str,
+        open: impl Fn(&str, &Opening<'_>) -> Result<Arc<dyn Sink>> + Send + Sync + 'static,
+    ) -> Self {
         self.0.push((scheme, Box::new(open)));
         self
     }
 
     /// Opens the sink that `text` names.
-    pub fn open(&self, text: &str) -> Result<Opened> {
+    pub fn open(&self, text: &str, with: &Opening<'_>) -> Result<Opened> {
         let is_scheme = |scheme: &str| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+');
         match text.split_once(':').filter(|(scheme, rest)| is_scheme(scheme) && rest.starts_with("//")) {
             None if text.is_empty() => Err(Error::usage("the sink is empty text").with_hint("give --to PATH")),
@@ -52,7 +67,7 @@ impl Sinks {
             }
             Some((scheme, rest)) => {
                 let open = self.0.iter().find(|(known, _)| *known == scheme).map(|(_, open)| open);
-                Ok(Opened { sink: open.ok_or_else(|| self.unknown(scheme))?(rest)?, identity: text.into(), folder: None })
+                Ok(Opened { sink: open.ok_or_else(|| self.unknown(scheme))?(rest, with)?, identity: text.into(), folder: None })
             }
         }
     }
@@ -74,21 +89,25 @@ fn directory(path: &Path) -> Opened {
 mod tests {
     use super::*;
 
+    fn open(sinks: &Sinks, text: &str) -> Result<Opened> {
+        sinks.open(text, &Opening { cx: &Context::default(), s3: &S3Args::default() })
+    }
+
     #[test]
     fn a_path_and_a_file_url_are_directories_and_an_unknown_scheme_is_told() {
         for good in ["/backups", "backups", "./a:b", "file:///backups", "file://localhost/backups"] {
-            assert!(Sinks::new().open(good).is_ok(), "{good}");
+            assert!(open(&Sinks::new(), good).is_ok(), "{good}");
         }
         for bad in ["", "file://backups", "s3://bucket/prefix"] {
-            let error = Sinks::new().open(bad).expect_err(bad);
+            let error = open(&Sinks::new(), bad).expect_err(bad);
             assert!(error.hint().is_some(), "{bad}");
         }
     }
 
     #[test]
     fn a_directory_is_the_same_however_it_is_written() {
-        let sinks = Sinks::new().with("mem", |_| Ok(Arc::new(backup_core::Memory::default())));
-        let identity = |text: &str| sinks.open(text).expect(text).identity;
+        let sinks = Sinks::new().with("mem", |_, _| Ok(Arc::new(backup_core::Memory::default())));
+        let identity = |text: &str| open(&sinks, text).expect(text).identity;
         for same in ["/backups/", "//backups/./", "file:///backups", "file://localhost/backups/"] {
             assert_eq!(identity(same), "/backups", "{same}");
         }

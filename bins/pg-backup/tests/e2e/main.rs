@@ -22,6 +22,7 @@ mod replication;
 mod resume;
 mod retention;
 mod roundtrip;
+mod s3;
 mod serve;
 mod serve_asked;
 mod serve_proof;

@@ -54,7 +54,7 @@ impl Sink {
     pub(crate) fn command<A: AsRef<OsStr>>(&self, server: Option<&Server>, arguments: &[A]) -> Command {
         let mut command = hearing(env!("CARGO_BIN_EXE_pg-backup"));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PG") || name.to_string_lossy().starts_with("BACKUP_") {
+            if ["PG", "BACKUP_", "AWS_"].iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
                 command.env_remove(name);
             }
         }

@@ -47,7 +47,7 @@ impl Program for Odd {
     }
 
     fn sinks() -> Sinks {
-        Sinks::new().with("odd", |rest| {
+        Sinks::new().with("odd", |rest, _| {
             let inner = Directory::new(rest.trim_start_matches("//"));
             Ok(Arc::new(OddSink { inner, how: env::var("ODD_HOW").unwrap_or_default(), deleted: AtomicUsize::new(0) }))
         })
