@@ -231,8 +231,11 @@ impl Inventory {
     }
 
     /// Whether a catalog has any row that is not initdb's, or that is and is to be looked at: of one of these kinds, if any is given.
+    /// It may have of a catalog that is not in the inventory.
     pub(crate) fn has(&self, class: u32, kinds: &[u8]) -> bool {
-        self.kinds.iter().any(|(other, kind)| *other == class && (kinds.is_empty() || kinds.contains(kind)))
+        let more = [SCHEMAS_OF_PUBLICATIONS.0, class::PG_USER_MAPPING];
+        let is_listed = more.contains(&class) || CATALOGS.iter().any(|(listed, ..)| *listed == class);
+        !is_listed || self.kinds.iter().any(|(other, kind)| *other == class && (kinds.is_empty() || kinds.contains(kind)))
     }
 
     /// Where everything lies that has a definition of its own, and is not the system's.
@@ -325,4 +328,76 @@ fn placed(mut found: Vec<Found>) -> Vec<Found> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(class: u32, oid: u32, schema: u32, kind: u8, of: u32) -> Found {
+        Found { address: Address { class, oid }, schema, kind, of, along: false }
+    }
+
+    fn inventory(found: Vec<Found>, members: &[(u32, u32)]) -> Inventory {
+        let kinds = found.iter().map(|one| (one.address.class, one.kind)).collect();
+        let members = members.iter().map(|&(class, oid)| (Address { class, oid }, 1)).collect();
+        Inventory { found, kinds, members, large_objects: 0, settings: 0 }
+    }
+
+    #[test]
+    fn what_belongs_to_a_table_is_where_it_is() {
+        let at = |index: u32, kind: u8, table: u32| found(class::PG_CLASS, index, 0, kind, table);
+        let placed = placed(vec![
+            found(class::PG_CLASS, 20_000, 7, b'r', 0),
+            found(class::PG_CLASS, 20_001, 7, b'p', 0),
+            found(class::PG_TYPE, 20_002, 7, b'b', 20_003),
+            found(class::PG_TYPE, 20_003, 7, b'b', 0),
+            found(class::PG_ATTRDEF, 20_004, 0, b' ', 20_000),
+            at(20_005, INDEX, 20_000),
+            // Never finished, never begun, and of what holds long values.
+            at(20_006, UNFINISHED, 20_000),
+            at(20_007, BROKEN, 20_001),
+            at(20_008, INDEX, 20_099),
+            at(20_009, UNFINISHED, 20_001),
+        ]);
+        let told: Vec<_> = placed.iter().map(|one| (one.address.oid, one.schema, one.kind)).collect();
+        let expected = [
+            (20_000, 7, b'r'),
+            (20_001, 7, b'p'),
+            (20_002, 7, b'b'),
+            (20_003, 7, ARRAY),
+            (20_004, 7, b' '),
+            (20_005, 7, INDEX),
+            (20_009, 7, UNFINISHED),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn members_of_extensions_and_what_hangs_on_them_do_not_count() {
+        let all = vec![
+            found(class::PG_CLASS, 20_000, 7, b'r', 0),
+            found(class::PG_CLASS, 20_001, 7, b'f', 0),
+            found(class::PG_CLASS, 20_002, 7, INDEX, 20_001),
+            found(class::PG_CONSTRAINT, 20_003, 7, b'c', 20_001),
+            found(class::PG_CONSTRAINT, 20_004, 7, b'f', 20_000),
+            found(class::PG_CONSTRAINT, 20_005, 7, b'n', 20_000),
+            // Its array has the number of the extension's table.
+            found(class::PG_TYPE, 20_006, 7, b'e', 20_001),
+            found(class::PG_NAMESPACE, 2200, 2200, b' ', 0),
+            found(class::PG_PROC, 2147, 11, b'a', 0),
+        ];
+        let counts = inventory(all, &[(class::PG_CLASS, 20_001)]).counts();
+        let some: Vec<_> =
+            counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.as_str(), *count)).collect();
+        assert_eq!(some, [("constraints", 1), ("schemas", 1), ("tables", 1), ("types", 1)]);
+    }
+
+    #[test]
+    fn what_is_not_in_it_may_be_there() {
+        let inventory = inventory(vec![found(class::PG_CLASS, 20_000, 7, b'r', 0)], &[]);
+        assert!(inventory.has(class::PG_CLASS, b"") && inventory.has(class::PG_CLASS, b"pr"));
+        assert!(!inventory.has(class::PG_CLASS, b"p") && !inventory.has(class::PG_CAST, b""));
+        assert!(inventory.has(class::PG_TABLESPACE, b""), "a catalog that it does not list");
+    }
 }
