@@ -137,6 +137,7 @@ pub async fn databases(client: &Client, version: Version) -> Result<(Vec<Databas
          WHERE datname <> 'template0' ORDER BY datname COLLATE \"C\""
     );
     let mut remarks = Remarks::read(client, "pg_database").await?;
+    let mut settings = setting::of_each(client).await?;
     let (mut records, mut warnings) = (Vec::new(), Vec::new());
     for row in rows(client, "databases", &sql).await? {
         let (oid, name, limit): (u32, String, i32) = (row.get(0), row.get(1), row.get(10));
@@ -167,7 +168,7 @@ pub async fn databases(client: &Client, version: Version) -> Result<(Vec<Databas
             connection_limit: limit,
             is_template: row.get(11),
             allows_connections: row.get(12),
-            settings: setting::read(client, oid).await?,
+            settings: settings.remove(&oid).unwrap_or_default(),
             acl: row.get(13),
             remarks: remarks.remove(&oid).unwrap_or_default(),
             name,

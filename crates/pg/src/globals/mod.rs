@@ -68,7 +68,7 @@ pub async fn read(client: &Client, version: Version, options: &GlobalsOptions) -
         memberships: role::memberships(client, version, bootstrap).await?,
         tablespaces: tablespace::read(client, version).await?,
         parameters: parameter::read(client, version, bootstrap).await?,
-        settings: setting::read(client, 0).await?,
+        settings: setting::of_all(client).await?,
         roles,
     })
 }

@@ -1,5 +1,7 @@
 //! Settings that hold for a role, a database, or a role in a database (`pg_db_role_setting`).
 
+use std::collections::HashMap;
+
 use backup_core::Result;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
@@ -88,20 +90,31 @@ fn elements(list: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Reads the settings for the database with this OID, 0 for those that hold in all; in the order in which they were made.
-pub(super) async fn read(client: &Client, database: u32) -> Result<Vec<Setting>> {
+/// Reads the settings that hold in all databases.
+pub(super) async fn of_all(client: &Client) -> Result<Vec<Setting>> {
+    Ok(read(client, "setdatabase = 0").await?.remove(&0).unwrap_or_default())
+}
+
+/// Reads the settings of each database, by its OID.
+pub(super) async fn of_each(client: &Client) -> Result<HashMap<u32, Vec<Setting>>> {
+    read(client, "setdatabase <> 0").await
+}
+
+/// Those of each database in the order in which they were made.
+async fn read(client: &Client, which: &str) -> Result<HashMap<u32, Vec<Setting>>> {
     let sql = format!(
-        "SELECT rolname::text, setting FROM pg_catalog.pg_db_role_setting \
+        "SELECT rolname::text, setting, setdatabase FROM pg_catalog.pg_db_role_setting \
          LEFT JOIN pg_catalog.pg_roles ON pg_roles.oid = setrole, pg_catalog.unnest(setconfig) WITH ORDINALITY AS s (setting, place) \
-         WHERE setdatabase = {database} AND (setrole = 0 OR rolname IS NOT NULL) \
-         ORDER BY setrole <> 0, rolname, place"
+         WHERE {which} AND (setrole = 0 OR rolname IS NOT NULL) ORDER BY setrole <> 0, rolname, place"
     );
-    let split = |row: &tokio_postgres::Row| {
+    let mut settings: HashMap<u32, Vec<Setting>> = HashMap::new();
+    for row in rows(client, "settings", &sql).await? {
         let setting: String = row.get(1);
-        let (name, value) = setting.split_once('=')?;
-        Some(Setting { role: row.get(0), name: name.to_owned(), value: value.to_owned() })
-    };
-    Ok(rows(client, "settings", &sql).await?.iter().filter_map(split).collect())
+        let Some((name, value)) = setting.split_once('=') else { continue };
+        let setting = Setting { role: row.get(0), name: name.to_owned(), value: value.to_owned() };
+        settings.entry(row.get(2)).or_default().push(setting);
+    }
+    Ok(settings)
 }
 
 #[cfg(test)]
