@@ -8,7 +8,7 @@ use clap::Args;
 /// Which S3 server, and how. Keys are never options: they come from files and the environment.
 #[derive(Debug, Clone, Default, Args)]
 pub struct S3Args {
-    /// The S3 server of s3://…: http://HOST[:PORT] or https://HOST[:PORT] [default: AWS_ENDPOINT_URL, that of the profile, or ~/.s3cfg]
+    /// The URL of the S3 server of s3://…, HTTP or HTTPS [default: AWS_ENDPOINT_URL, that of the profile, or ~/.s3cfg]
     #[arg(long, value_name = "URL", global = true)]
     pub s3_endpoint: Option<String>,
     /// The region that requests are signed for [default: AWS_REGION, AWS_DEFAULT_REGION, that of the profile, or us-east-1]
@@ -23,7 +23,7 @@ pub struct S3Args {
     /// Take server and keys from this configuration of s3cmd
     #[arg(long, value_name = "FILE", global = true)]
     pub s3cfg: Option<PathBuf>,
-    /// Ask for buckets as http://BUCKET.HOST/… instead of http://HOST/BUCKET/…
+    /// Ask for buckets as hosts, BUCKET.HOST/KEY, instead of HOST/BUCKET/KEY
     #[arg(long, global = true)]
     pub s3_virtual_host: bool,
     /// Store what is bigger in parts of this size, from 5M to 5G: 8M unless it is given
