@@ -139,6 +139,27 @@ fn an_interrupt_brings_them_back_unless_something_was_replaced() {
 }
 
 #[test]
+fn an_interrupt_while_rows_are_loaded_beside_brings_them_back() {
+    let Some(place) = Place::new() else { return };
+    place.server.psql(
+        "shop",
+        "CREATE TABLE app.big AS SELECT i, sha512(i::text::bytea) AS a, sha512((-i)::text::bytea) AS b FROM generate_series(1, 60000) i;
+         CREATE INDEX ON app.big (a)",
+    );
+    place.sink.backup(&place.server, &["--database", "shop"]);
+    place.mark();
+    let child = place.restore(&[]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
+    let child = child.expect("it starts");
+    let loads =
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname <> 'shop' AND query LIKE 'COPY %' AND state = 'active'";
+    until("rows are loaded", || place.server.psql("postgres", loads) == "t");
+    assert_eq!(place.replicas(), (0, 0, 0), "they are down");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
+    Ran::ended(&child.wait_with_output().expect("it ends"), "interrupted".to_owned()).fails(130, &["interrupted"]);
+    assert_eq!((place.replicas(), place.is_old()), ((3, 2, 0), true));
+}
+
+#[test]
 fn what_was_replaced_and_is_not_as_it_should_be_is_not_served() {
     let Some(place) = Place::new() else { return };
     let wrong = ["--check-sql", "SELECT 1/0"];
