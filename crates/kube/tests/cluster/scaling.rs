@@ -45,6 +45,33 @@ async fn a_pause_ends_when_no_pod_is_left_and_a_resume_when_all_are_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_status_from_before_the_last_change_is_not_waited_by() {
+    let api = StandIn::start();
+    api.world().add("deployment/web", 2);
+    let (web, story) = workloads(&api, &["deployment/web"]);
+    let units = web.running().await.expect("it answers");
+    let is_current = || {
+        let world = api.world();
+        world.objects["deployment/web"].observed == world.objects["deployment/web"].generation
+    };
+    {
+        // Its pods are lost, and the controller, which is slow, would make others.
+        let mut world = api.world();
+        world.lag = 100;
+        world.scale("deployment/web", 3);
+        world.objects.get_mut("deployment/web").expect("it is there").pods.clear();
+    }
+    web.pause(&units).await.expect("stopped");
+    assert!(is_current(), "pods can still appear");
+    assert!(story.story().iter().any(|line| line.contains("has seen that deployment/web in shop is to stop")), "{story:?}");
+    web.resume(&units).await.expect("started");
+    // Scaled down, and the controller has not begun: its status says that all are ready.
+    api.world().scale("deployment/web", 0);
+    web.resume(&units).await.expect("started");
+    assert!(is_current() && api.world().objects["deployment/web"].ready() == 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_replicas_does_not_run_and_stays_so() {
     let api = StandIn::start();
     api.world().add("deployment/web", 2);
