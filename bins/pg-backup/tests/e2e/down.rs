@@ -171,8 +171,19 @@ fn what_was_replaced_and_is_not_as_it_should_be_is_not_served() {
     place.mark();
     Ran::of(&mut place.restore(&[])).fails_with_hint(5, &["an earlier restore broke off, and deployment/web=1 in shop"]);
     assert!(place.is_old());
+    // Nor if only the other one is named.
+    let other = ["restore", "latest", "--database", "shop", "--clean", "--scale-down", "sts/worker"];
+    let words = ["still down: deployment/web=3 in shop", "somebody started deployment/web in shop meanwhile"];
+    Ran::of(&mut place.command(&other)).fails_with_hint(5, &words);
+    assert_eq!((place.replicas(), place.is_old()), ((1, 0, 0), true));
     Ran::of(&mut place.command(&["resume"])).ok();
     assert_eq!(place.replicas(), (1, 2, 0), "what somebody scaled stays so");
+    // A role that may not make another database fills the empty one, which is half full then.
+    place.server.psql("postgres", "CREATE ROLE own LOGIN");
+    place.server.psql("postgres", "CREATE DATABASE held OWNER own");
+    let mut fills = place.command(&["restore", "latest", "--database", "shop", "--as", "held", "--scale-down", WEB]);
+    Ran::of(fills.env("PGUSER", "own")).fails_with_hint(5, &["deployment/web=1 in shop", "filled in place"]);
+    assert_eq!(place.replicas(), (0, 2, 0));
 }
 
 #[test]

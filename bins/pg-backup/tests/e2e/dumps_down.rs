@@ -1,9 +1,11 @@
 //! Applications in a cluster that are down while a dump takes the place of their database: a stand-in for the API, a real server.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use backup_tests::Major;
 use backup_tests::kubernetes::StandIn;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::dumps_restore::{session_of, with};
 use crate::program::{Ran, until};
@@ -77,16 +79,57 @@ fn whoever_is_still_connected_once_they_are_down_is_told_before_anything_is_rest
     assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (3, "2"));
 }
 
+/// Starts a restore that waits in the middle of the dump.
+fn sleeping(shelf: &Shelf, api: &StandIn, config: &str, more: &[&str]) -> Child {
+    let arguments = [&RESTORE[..], &["sesame"], more].concat();
+    let mut child = shelf.command(&arguments, &[("KUBECONFIG", config)]);
+    let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE datname ~ '^shop_restoring_' AND query ~ 'pg_sleep'";
+    until("it plays the dump", || shelf.server.psql("postgres", sleeps) == "1");
+    assert_eq!(api.replicas(WEB), 0, "it is down");
+    child
+}
+
+#[test]
+fn an_interrupt_cuts_a_dump_short_and_brings_them_back_unless_it_was_in_place() {
+    let Some((shelf, api, config)) = places() else { return };
+    shelf.put(&shelf.path(4), &with(&shelf.pg_dump(), "SELECT pg_sleep(60);"));
+    let interrupted = |signal, more: &[&str]| {
+        let child = sleeping(&shelf, &api, &config, more);
+        let begun = Instant::now();
+        kill_process(Pid::from_child(&child), signal).expect("it runs");
+        let ran = Ran::ended(&child.wait_with_output().expect("it ends"), format!("{signal:?}"));
+        assert!(begun.elapsed() < Duration::from_secs(30), "it waits for the end of the dump");
+        ran
+    };
+    interrupted(Signal::INT, &[]).fails(130, &["interrupted"]);
+    assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (3, "0"));
+    assert_eq!(shelf.databases(), ["shop"], "what was made is gone");
+    interrupted(Signal::TERM, &["--in-place", "--yes-in-place"]).fails(5, &["deployment/web=3 in shop", "interrupted"]);
+    assert_eq!(api.replicas(WEB), 0);
+}
+
+#[test]
+fn an_old_database_that_stays_after_the_swap_leaves_them_down() {
+    let Some((shelf, api, config)) = places() else { return };
+    // Its subscription goes before it does, and somebody does not want that.
+    shelf.server.psql(
+        "shop",
+        "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, slot_name = NONE); \
+         CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$not in this house$$; END'; \
+         CREATE EVENT TRIGGER no ON ddl_command_start WHEN TAG IN ('DROP SUBSCRIPTION') EXECUTE FUNCTION no()",
+    );
+    restore(&shelf, &config, &["--drop-old"]).fails(5, &["deployment/web=3 in shop", "not in this house"]);
+    assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (0, "2"), "the new one is in its place");
+    shelf.dumps_with(&["resume"], &[("KUBECONFIG", &config)]).ok();
+    assert_eq!(api.replicas(WEB), 3);
+}
+
 #[test]
 fn what_a_killed_restore_left_down_is_brought_back_by_resume() {
     let Some((shelf, api, config)) = places() else { return };
     shelf.put(&shelf.path(4), &with(&shelf.pg_dump(), "SELECT pg_sleep(600);"));
-    let arguments = [&RESTORE[..], &["sesame"]].concat();
-    let mut child = shelf.command(&arguments, &[("KUBECONFIG", &config)]);
-    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE datname ~ '^shop_restoring_' AND query ~ 'pg_sleep'";
-    until("it plays the dump", || shelf.server.psql("postgres", sleeps) == "1");
-    assert_eq!(api.replicas(WEB), 0, "it is down");
+    let mut child = sleeping(&shelf, &api, &config, &[]);
     child.kill().expect("killed");
     child.wait().expect("it ended");
     assert_eq!((api.replicas(WEB), tags(&shelf).as_str()), (0, "0"));
