@@ -1,11 +1,12 @@
 //! The program as a user runs it: its own sink and state, nothing of the caller's environment, its exit code and words.
 
 use std::ffi::OsStr;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backup_tests::{Server, hearing};
 use rustix::process::{Pid, Signal, kill_process};
@@ -128,7 +129,7 @@ impl Ran {
     }
 
     /// How `output` ended.
-    pub(crate) fn ended(output: &std::process::Output, what: String) -> Self {
+    pub(crate) fn ended(output: &Output, what: String) -> Self {
         // As a shell says it: 128 and the signal.
         let signal = std::os::unix::process::ExitStatusExt::signal(&output.status).map(|signal| 128 + signal);
         let code = output.status.code().or(signal).expect("it ended");
@@ -170,6 +171,63 @@ impl Ran {
     }
 }
 
+/// A service that runs, gone with the test however that ends.
+pub(crate) struct Service(Option<Child>);
+
+impl Service {
+    /// Starts it; its words are piped.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts").into()
+    }
+
+    /// Ends it as an orchestrator does: its exit code and all that it said.
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
+        kill_process(Pid::from_child(&self), Signal::TERM).expect("it runs");
+        let begun = Instant::now();
+        while self.try_wait().expect("a child").is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let output = self.output();
+        let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), log)
+    }
+
+    /// What it said and how it ended, once it has.
+    pub(crate) fn output(mut self) -> Output {
+        self.0.take().expect("it runs").wait_with_output().expect("it ends")
+    }
+}
+
+impl From<Child> for Service {
+    fn from(child: Child) -> Self {
+        Self(Some(child))
+    }
+}
+
+impl Deref for Service {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        self.0.as_ref().expect("it runs")
+    }
+}
+
+impl DerefMut for Service {
+    fn deref_mut(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it runs")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 fn head(text: &str) -> String {
     text.chars().take(2000).collect()
 }
@@ -178,7 +236,7 @@ fn head(text: &str) -> String {
 #[track_caller]
 pub(crate) fn until(what: &str, mut there: impl FnMut() -> bool) {
     let patience = Duration::from_secs(120);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while !there() {
         assert!(begun.elapsed() < patience, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(5));

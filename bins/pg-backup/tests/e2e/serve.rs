@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use backup_tests::{Major, Server};
 
-use crate::program::{Ran, Sink, until};
+use crate::program::{Ran, Service, Sink, until};
 use crate::serve_receiver::{Answer, Receiver};
 
 /// A database of an application whose user is no superuser, and the container's environment for it.
@@ -80,8 +80,8 @@ impl Container {
         Ran::of(&mut self.command(arguments, more))
     }
 
-    pub(crate) fn start(&self, more: &[(&str, &str)]) -> Child {
-        self.command(&["serve"], more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+    pub(crate) fn start(&self, more: &[(&str, &str)]) -> Service {
+        Service::start(&mut self.command(&["serve"], more))
     }
 
     /// The dumps in the tree, by their paths in it, in order.
@@ -152,26 +152,12 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Ends it as an orchestrator does.
-pub(crate) fn stop(mut child: Child) -> (Option<i32>, String) {
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
-    let begun = Instant::now();
-    while child.try_wait().expect("a child").is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it does not end");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let output = child.wait_with_output().expect("it ended");
-    let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    (output.status.code(), log)
-}
-
 #[test]
 fn the_five_variables_alone_do_what_the_container_did() {
     let Some(container) = Container::new() else { return };
     let child = container.start(&[]);
     let dumps = container.wait(1);
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert_eq!(code, Some(0), "{log}");
     let [dump] = &dumps[..] else { panic!("{dumps:?}") };
     // 2026-11-20/shop2026-11-20-10-15.sql.gz
@@ -185,7 +171,7 @@ fn the_five_variables_alone_do_what_the_container_did() {
     // Started again at once, it takes none; by hand it does.
     let child = container.start(&[]);
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(stop(child).0, Some(0));
+    assert_eq!(child.stop().0, Some(0));
     assert_eq!(container.dumps().len(), 1);
     container.run(&["serve", "--once"], &[]).ok();
     assert_eq!(container.dumps().len(), 2);
@@ -243,9 +229,10 @@ fn a_server_that_fails_is_told_and_the_service_goes_on() {
     let file = std::fs::File::create(&path).expect("a file");
     let mut command = container.command(&["serve"], &[]);
     let child = command.stdout(file.try_clone().expect("a second one")).stderr(file).spawn().expect("it starts");
+    let child = Service::from(child);
     let log = || std::fs::read_to_string(&path).expect("a log");
     until("it is told", || log().contains(" ERROR shop: failed: "));
-    let (code, _) = stop(child);
+    let (code, _) = child.stop();
     assert_eq!((code, container.dumps().len()), (Some(0), 0), "{}", log());
     assert!(log().contains("cret"), "{}", log());
     assert!(!log().contains("\n2098"), "a line is a notice: {}", log());
@@ -293,7 +280,7 @@ fn a_stop_during_a_dump_leaves_nothing_of_it_and_waits_for_nobody() {
     let child = container.start(&[("WEBHOOK_URL", &hook.url("/hook"))]);
     let waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'item'::regclass AND NOT granted";
     until("it dumps", || container.server.psql("shop", waits).trim() == "t");
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert!(code == Some(0) && log.contains(" ERROR shop: failed: ") && log.contains("interrupted"), "{code:?} {log}");
     assert_eq!((container.dumps().len(), partial(&container)), (0, None));
     container.let_go(holder);
@@ -326,7 +313,7 @@ fn a_run_that_is_killed_leaves_no_dump_and_is_told_by_the_next_service() {
     lock.wait().expect("it ended");
     let child = container.start(&[]);
     let dumps = container.wait(1);
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert_eq!((code, dumps.len()), (Some(0), 1), "{log}");
     assert!(log.contains("was cut off") && log.contains("after 1 failed"), "{log}");
 }

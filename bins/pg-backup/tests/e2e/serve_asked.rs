@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command};
 
 use crate::program::{Ran, until};
-use crate::serve::{Container, stop};
+use crate::serve::Container;
 use crate::serve_receiver::Receiver;
 
 pub(crate) const TOKEN: &str = "0123456789abcdef0123";
@@ -81,7 +81,7 @@ fn answers_machines(container: &Container, more: &[(&str, &str)]) {
     assert_eq!(container.dumps().len(), 1);
     assert_eq!(ask(&address, "POST /jobs/shop/run", Some(TOKEN)).0, 202);
     container.wait(2);
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains(TOKEN), "{log}");
     let textfile = container.sink.folder().join("backup.prom");
@@ -99,7 +99,7 @@ fn without_a_token_nobody_is_let_in_and_what_cannot_be_meant_is_refused() {
     let other = container.sink.folder().join("other");
     let other = ("BACKUP_DIR", other.to_str().expect("text"));
     container.run(&["serve"], &[other, ("BACKUP_LISTEN", &address)]).fails_with_hint(1, &["listen"]);
-    assert_eq!(stop(child).0, Some(0));
+    assert_eq!(child.stop().0, Some(0));
     let short = container.sink.folder().join("token");
     std::fs::write(&short, "short").expect("written");
     let short = short.to_str().expect("text");
@@ -118,7 +118,7 @@ fn a_service_that_cannot_read_its_state_ends_although_it_listens() {
     let hook = Receiver::start(&[]);
     let mut child = container.start(&[("BACKUP_LISTEN", "127.0.0.1:0"), ("WEBHOOK_URL", &hook.url("/hook"))]);
     until("it ends", || child.try_wait().expect("a child").is_some());
-    let ran = Ran::ended(&child.wait_with_output().expect("it ended"), "serve".to_owned());
+    let ran = Ran::ended(&child.output(), "serve".to_owned());
     ran.fails(1, &["the state of shop"]);
     // Nobody may be looking at the log.
     let (level, message) = hook.take().pop().expect("a message").told();
@@ -139,13 +139,13 @@ fn a_running_service_is_asked_by_command() {
     container.server.psql("postgres", "ALTER ROLE app NOLOGIN");
     container.run(&["ask", "shop", "--wait"], &[]).fails(1, &["shop", "not permitted to log in"]);
     container.run(&["ask", "store"], &[]).fails_with_hint(3, &["store"]);
-    assert_eq!(stop(child).0, Some(0));
+    assert_eq!(child.stop().0, Some(0));
     // A wish that nobody has seen is taken back.
     container.run(&["ask"], &[]).fails_with_hint(3, &["shop"]);
     container.server.psql("postgres", "ALTER ROLE app LOGIN");
     let dumps = container.dumps().len();
     let child = container.start(&[]);
     std::thread::sleep(std::time::Duration::from_millis(2500));
-    assert_eq!(stop(child).0, Some(0));
+    assert_eq!(child.stop().0, Some(0));
     assert_eq!(container.dumps().len(), dumps);
 }

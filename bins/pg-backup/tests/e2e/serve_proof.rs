@@ -4,22 +4,23 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use backup_tests::{Major, Server};
 
-use crate::program::{Ran, until};
-use crate::serve::{Container, stop};
+use crate::program::{Ran, Service, until};
+use crate::serve::Container;
 use crate::serve_receiver::Receiver;
 
 const PROOF: &str = "127.0.0.1-shop/proof";
 
 /// A service that proves, and who hears of it.
 struct Prover {
+    // In this order: the service goes before what it uses.
+    service: Option<Service>,
     container: Container,
     is_toml: bool,
     hook: Receiver,
-    service: Option<Child>,
     scratch: tempfile::TempDir,
 }
 
@@ -45,7 +46,7 @@ impl Prover {
             container.server.port()
         );
         fs::write(container.sink.folder().join("backup.conf"), conf).expect("written");
-        Self { container, is_toml, hook: Receiver::start(&[]), service: None, scratch: open_folder() }
+        Self { service: None, container, is_toml, hook: Receiver::start(&[]), scratch: open_folder() }
     }
 
     /// Writes the TOML file.
@@ -118,7 +119,7 @@ impl Prover {
     }
 
     fn stop(&mut self) -> String {
-        let (code, log) = stop(self.service.take().expect("it runs"));
+        let (code, log) = self.service.take().expect("it runs").stop();
         assert_eq!(code, Some(0), "{log}");
         assert!(!log.contains("hunter2") && !log.contains("t0ken"), "{log}");
         log
@@ -244,6 +245,19 @@ fn dumps_of_pg_dump_are_proven_and_those_of_a_newer_series_are_not() {
     assert!(dump.status.success());
     gzip(&String::from_utf8_lossy(&dump.stdout), &folder.join("127.0.0.1-shop_2098-01-05_01-00-00.sql.gz"));
     prover.fails(&["PostgreSQL 17 or later", "there are those of 15"]);
+    prover.stop();
+}
+
+#[test]
+fn bytes_that_are_no_text_are_proven_in_a_server_of_their_encoding() {
+    let Some(container) = Container::new() else { return };
+    container.server.psql("postgres", "DROP DATABASE shop");
+    container.server.psql("postgres", "CREATE DATABASE shop OWNER app ENCODING 'SQL_ASCII' TEMPLATE template0");
+    container.server.psql("shop", r"SET ROLE app; CREATE TABLE item AS SELECT E'\xff\xfe'::text AS bytes");
+    let mut prover = Prover::new(container, false);
+    prover.serve(&[]);
+    prover.back_up();
+    assert!(prover.proves().contains("2 tables and 3 rows"));
     prover.stop();
 }
 

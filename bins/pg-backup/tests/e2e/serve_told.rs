@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use backup_tests::SmallDisk;
 
 use crate::program::{Ran, until};
-use crate::serve::{Container, stop};
+use crate::serve::Container;
 use crate::serve_receiver::{Answer, Receiver};
 
 const KEY: &str = "pagerkey";
@@ -184,7 +184,7 @@ fn tells_and_pings(container: &Container, hook: &Receiver, ping: &Receiver, more
     assert!(message.ends_with(", after 1 failed"), "{message}");
     let pings: Vec<_> = ping.wait(4).into_iter().map(|asked| asked.line).collect();
     assert_eq!(pings, ["/start", "/fail", "/start", ""].map(|end| format!("POST /t0ken/shop{end}")));
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("t0ken") && !log.contains("hunter2"), "{log}");
 }
@@ -233,7 +233,7 @@ fn a_full_volume_is_told_and_the_service_goes_on_once_there_is_space() {
     hears(&hook, "ERROR", "No space left on device");
     empty();
     hears(&hook, "INFO", "20000 rows");
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert!(code == Some(0) && log.contains(" ERROR shop: failed"), "{code:?} {log}");
     container.run(&["dumps", "verify", "shop"], &more).ok();
 }
@@ -253,7 +253,7 @@ fn a_volume_that_is_away_is_told_and_the_service_goes_on_once_it_is_back() {
     std::fs::remove_file(&root).expect("removed");
     std::fs::rename(&away, &root).expect("renamed");
     hears(&hook, "INFO", "20000 rows");
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert_eq!(code, Some(0), "{log}");
     container.run(&["dumps", "verify", "shop"], &[]).ok();
 }
@@ -274,7 +274,7 @@ fn a_volume_that_is_unmounted_is_told_and_nothing_is_written_beneath_it() {
     // Another device is as good: a volume may get another number each time.
     disk.put_back();
     hears(&hook, "INFO", "20000 rows");
-    let (code, log) = stop(child);
+    let (code, log) = child.stop();
     assert_eq!(code, Some(0), "{log}");
     container.run(&["dumps", "verify", "shop"], &more).ok();
 }

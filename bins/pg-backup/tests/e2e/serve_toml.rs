@@ -1,12 +1,11 @@
 //! `serve --config FILE`: backups in our own format on schedule, their proofs, what is pruned, and what is refused.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use backup_tests::{Major, Server};
 
-use crate::program::{Ran, Sink, until};
-use crate::serve::stop;
+use crate::program::{Ran, Service, Sink, until};
 use crate::serve_asked::{TOKEN, ask};
 use crate::serve_receiver::Receiver;
 use crate::shop;
@@ -55,8 +54,7 @@ impl Own {
     }
 
     fn start(&self) -> Service {
-        let mut command = self.command(&["serve"]);
-        Service(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")))
+        Service::start(&mut self.command(&["serve"]))
     }
 
     fn list(&self) -> String {
@@ -64,18 +62,10 @@ impl Own {
     }
 }
 
-/// A service that is gone with the test, however that ends.
-struct Service(Option<Child>);
-
 impl Service {
-    /// Ends it as an orchestrator does.
-    fn stop(mut self) -> (Option<i32>, String) {
-        stop(self.0.take().expect("it runs"))
-    }
-
     /// The next line of its log that has `words`; it must come soon.
     fn line(&mut self, words: &str) -> String {
-        let out = self.0.as_mut().and_then(|child| child.stdout.as_mut()).expect("piped");
+        let out = self.stdout.as_mut().expect("piped");
         let mut seen = vec![Vec::new()];
         while seen.len() < 12 {
             let mut byte = [0];
@@ -88,15 +78,6 @@ impl Service {
             }
         }
         panic!("nothing of {words:?}: {}", String::from_utf8_lossy(&seen.join(&b'\n')))
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 
@@ -310,7 +291,7 @@ fn those_whom_the_file_names_are_told_and_may_ask() {
     std::fs::write(own.file(), text.replace("[service]\n", &doors)).expect("written");
     let mut command = own.command(&["serve"]);
     command.env("WEBHOOK", all.url("/all")).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut service = Service(Some(command.spawn().expect("it starts")));
+    let mut service = Service::from(command.spawn().expect("it starts"));
     let listening = service.line("listening at http://");
     let address = listening.split_once("http://").expect("an address").1;
 
