@@ -70,6 +70,27 @@ pub struct Options {
     pub state: PathBuf,
 }
 
+impl Options {
+    /// Eight objects at once, contents compared, attributes kept, parts of 15 MiB, nothing deleted.
+    pub fn new(state: impl Into<PathBuf>) -> Self {
+        Self {
+            filter: Filter::default(),
+            limits: Limits::default(),
+            trash: true,
+            dry_run: false,
+            jobs: 8,
+            rate: None,
+            check_content: true,
+            skip_existing: false,
+            preserve: true,
+            part_size: 15 << 20,
+            storage_class: None,
+            mime_type: "binary/octet-stream".to_owned(),
+            state: state.into(),
+        }
+    }
+}
+
 /// An end of a sync, opened.
 #[derive(Debug, Clone)]
 pub(super) enum Side {

@@ -34,21 +34,8 @@ impl Scene {
     }
 
     fn options(&self) -> Options {
-        Options {
-            filter: Filter::default(),
-            limits: Limits { delete: true, most: None, share: 100 },
-            trash: true,
-            dry_run: false,
-            jobs: 3,
-            rate: None,
-            check_content: true,
-            skip_existing: false,
-            preserve: true,
-            part_size: 5 << 20,
-            storage_class: None,
-            mime_type: "binary/octet-stream".to_owned(),
-            state: self.state.path().to_owned(),
-        }
+        let limits = Limits { delete: true, most: None, share: 100 };
+        Options { limits, jobs: 3, part_size: 5 << 20, ..Options::new(self.state.path()) }
     }
 
     fn folder(&self) -> String {

@@ -1,5 +1,6 @@
 //! Buckets of a real gateway of Ceph: the calls, objects on their way, the sink.
 
+mod example;
 mod gateway;
 mod sink;
 mod transfer;
