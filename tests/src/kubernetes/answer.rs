@@ -29,7 +29,8 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
             if let Some(forbidden) = forbidden(world, "list", "pods", "", namespace, None) {
                 return forbidden;
             }
-            let all = !query.contains_key("fieldSelector");
+            let live = ["status.phase!=Succeeded,status.phase!=Failed", "status.phase!=Failed,status.phase!=Succeeded"];
+            let all = !query.get("fieldSelector").is_some_and(|selector| live.contains(&selector.as_str()));
             let selector = query.get("labelSelector").map(String::as_str).unwrap_or_default();
             let pods = world.objects.values().filter(|object| *namespace == NAMESPACE && object.selector == selector);
             let pods = pods.flat_map(|object| object.pods.iter().filter(|pod| all || !pod.has_ended));

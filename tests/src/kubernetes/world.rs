@@ -27,6 +27,8 @@ pub struct Object {
     pub is_broken: bool,
     /// Whether its pods never end.
     pub is_stuck: bool,
+    /// Whether it is being deleted.
+    pub is_deleted: bool,
     /// What the scale says of its pods.
     pub selector: String,
     wait: u32,
@@ -108,6 +110,7 @@ impl World {
             is_paused: false,
             is_broken: false,
             is_stuck: false,
+            is_deleted: false,
             selector: format!("app={name},tier in (back,front)"),
             wait: 0,
         };
@@ -192,8 +195,12 @@ impl Object {
     }
 
     pub(super) fn metadata(&self, namespace: &str) -> Value {
-        json!({"name": self.name, "namespace": namespace, "uid": "1f1f", "resourceVersion": self.version.to_string(),
-            "generation": self.generation, "creationTimestamp": "2024-11-20T10:15:00Z"})
+        let mut metadata = json!({"name": self.name, "namespace": namespace, "uid": "1f1f", "generation": self.generation,
+            "resourceVersion": self.version.to_string(), "creationTimestamp": "2024-11-20T10:15:00Z"});
+        if self.is_deleted {
+            metadata["deletionTimestamp"] = json!("2024-11-21T10:15:00Z");
+        }
+        metadata
     }
 
     pub(super) fn whole(&self, namespace: &str) -> Value {

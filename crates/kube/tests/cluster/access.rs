@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use backup_core::{Lifecycle as _, Recorder, Result, Unit};
 use backup_kube::Access;
@@ -61,6 +62,7 @@ async fn a_service_account_whose_token_is_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_told_nothing() {
     let api = api();
+    let begun = Instant::now();
     for changes in [
         &[("certificate-authority: ca.crt", "certificate-authority: other.crt")] as &[_],
         // Those whom the machine trusts.
@@ -71,6 +73,7 @@ async fn a_stranger_is_told_nothing() {
         assert!(error.chain().contains("failed to agree on TLS"), "{error:?}");
     }
     assert_eq!(api.world().asked.len(), 0, "no token was shown");
+    assert!(begun.elapsed() < Duration::from_secs(20), "a stranger is not asked again and again");
     let named = [("certificate-authority: ca.crt", "certificate-authority: ca.crt\n    tls-server-name: api.test")];
     running(changed(&api, &named).expect("a kubeconfig")).await.expect("its certificate has that name too");
     for (changes, what) in [
@@ -139,6 +142,10 @@ printf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1",
     std::fs::write(api.folder().join("token"), "n3xt").expect("written");
     web.running().await.expect("it is asked again");
     assert_eq!(count(), 2);
+    api.world().token = "another".to_owned();
+    let refused = tokio::time::timeout(Duration::from_secs(20), web.running()).await.expect("it ends");
+    assert!(refused.expect_err("it is refused").chain().contains("answers 401"));
+    assert_eq!(count(), 3, "once more, and not again and again");
     for (says, what) in
         [("echo n3xt", "it says no ExecCredential"), ("echo '{}'", "it tells no token"), ("exit 7", "exit status: 7")]
     {

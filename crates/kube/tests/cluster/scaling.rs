@@ -184,6 +184,22 @@ async fn what_was_stopped_in_another_cluster_is_not_touched_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_started_first_is_stopped_last() {
+    let api = StandIn::start();
+    let names = ["deployment/a", "statefulset/b", "deployment/c"];
+    for what in names {
+        api.world().add(what, 1);
+    }
+    let (all, _) = workloads(&api, &names);
+    let units = all.running().await.expect("it answers");
+    all.pause(&units).await.expect("stopped");
+    all.resume(&units).await.expect("started");
+    let asked = api.world().asked.clone();
+    let changed = asked.iter().filter(|line| line.starts_with("PUT ")).filter_map(|line| line.rsplit('/').nth(1));
+    assert_eq!(changed.collect::<Vec<_>>(), ["c", "b", "a", "a", "b", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_gone_is_named_and_the_others_come_back() {
     let api = StandIn::start();
     for what in ["deployment/a", "deployment/b", "deployment/c"] {

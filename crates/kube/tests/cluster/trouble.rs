@@ -83,6 +83,36 @@ async fn a_right_that_is_missing_is_named() {
     let (_, units, story) = running(&api).await;
     assert_eq!(units.len(), 1, "without a look at autoscalers it goes on");
     assert!(story.story().iter().any(|line| line.contains("cannot be seen: not allowed to list horizontalpodautoscalers")));
+    api.world().forbidden.clear();
+    api.break_at("horizontalpodautoscalers", Fault::Status(404, "the server could not find it".into()), 1);
+    assert_eq!(running(&api).await.1.len(), 1, "nor in a cluster that has none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_somebody_changes_on_the_way_is_told() {
+    let api = api();
+    let (web, units, _) = running(&api).await;
+    let scale =
+        r#"{"kind":"Scale","metadata":{"name":"web","namespace":"shop"},"spec":{"replicas":1},"status":{"selector":"a"}}"#;
+    api.break_at("PUT", Fault::Body(scale.into()), 1);
+    assert_fails(web.pause(&units).await, &["deployment/web in shop was to get 0 replicas and got 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_deleted_is_not_waited_for_and_the_others_are() {
+    let api = api();
+    api.world().add("deployment/other", 2);
+    let (both, _) = workloads(&api, &[WEB, "deployment/other"]);
+    let units = both.running().await.expect("it answers");
+    both.pause(&units).await.expect("stopped");
+    {
+        let mut world = api.world();
+        (world.lag, world.objects.get_mut(WEB).expect("it is there").is_deleted) = (40, true);
+    }
+    let begun = Instant::now();
+    assert_fails(both.resume(&units).await, &["deployment/web in shop was scaled up", "it is being deleted"]);
+    assert!(begun.elapsed() < Duration::from_secs(10), "it is given up at once");
+    assert_eq!(api.world().objects["deployment/other"].ready(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
