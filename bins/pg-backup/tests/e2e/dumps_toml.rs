@@ -130,6 +130,35 @@ fn a_dump_of_a_job_takes_the_place_of_its_database_or_of_another_one() {
 }
 
 #[test]
+fn a_dump_that_names_no_host_is_of_the_one_job_of_its_tree_that_it_can_be_of() {
+    let Some(toml) = Toml::new() else { return };
+    let shelf = &toml.0;
+    let write = |jobs: &[(&str, &str, &str)]| {
+        let port = shelf.server.port();
+        let job = |(name, database, to): &(&str, &str, &str)| {
+            format!(
+                "[[job]]\nname = \"{name}\"\nserver = \"host=127.0.0.1 port={port} user=app\"\ndatabases = \"{database}\"\n\
+                 schedule = []\nto = \"{to}\"\nformat = \"sql.gz\"\nlayout = \"dated\"\nkeep.last = 3\n"
+            )
+        };
+        let text: String = jobs.iter().map(job).collect();
+        std::fs::write(shelf.beside("backup.toml"), format!("[service]\nephemeral = true\n{text}")).expect("written");
+    };
+    let path = "2020-10-03/shop2020-10-03-10-15.sql.gz";
+    std::fs::create_dir_all(shelf.beside("one/2020-10-03")).expect("made");
+    std::fs::write(shelf.beside("one").join(path), crate::shelf::gzip(&shelf.pg_dump())).expect("written");
+    // Another tree may well have dumps of a database of the same name.
+    write(&[("front", "shop", "one"), ("back", "shop", "two")]);
+    assert!(toml.run(&["dumps", "list", "front"]).ok().text().contains(path));
+    toml.run(&["dumps", "list", "back"]).fails_with_hint(3, &["no dump"]);
+    // It can be of the job that is called so, and of two databases of that name.
+    write(&[("front", "shop", "one"), ("shop", "store", "one")]);
+    toml.run(&["dumps", "list", "front"]).fails_with_hint(3, &["no dump"]);
+    write(&[("front", "shop", "one"), ("back", "shop", "one")]);
+    toml.run(&["dumps", "list", "front"]).fails_with_hint(3, &["no dump"]);
+}
+
+#[test]
 fn what_a_restore_left_down_is_brought_back_whichever_tree_it_is_of() {
     let Some(toml) = Toml::new() else { return };
     let shelf = &toml.0;
