@@ -253,7 +253,10 @@ fn bytes_that_are_no_text_are_proven_in_a_server_of_their_encoding() {
     let Some(container) = Container::new() else { return };
     container.server.psql("postgres", "DROP DATABASE shop");
     container.server.psql("postgres", "CREATE DATABASE shop OWNER app ENCODING 'SQL_ASCII' TEMPLATE template0");
-    container.server.psql("shop", r"SET ROLE app; CREATE TABLE item AS SELECT E'\xff\xfe'::text AS bytes");
+    container.server.psql(
+        "shop",
+        r"SET ROLE app; CREATE TABLE item AS SELECT E'\xff\xfe'::text AS bytes; COMMENT ON TABLE item IS E'a\xe4o'",
+    );
     let mut prover = Prover::new(container, false);
     prover.serve(&[]);
     prover.back_up();
