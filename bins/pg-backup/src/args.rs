@@ -1,6 +1,6 @@
 //! The command line of `pg-backup`.
 
-use backup_cli::{Common, Face, Manage, Program, Sinks};
+use backup_cli::{Common, Face, Manage, Program, SinkArgs, Sinks};
 use backup_core::Result;
 use clap::{Parser, Subcommand};
 
@@ -14,6 +14,8 @@ use crate::{backup, down, dump, dumps, prove, restore, s3, serve};
 #[derive(Debug, Parser)]
 #[command(name = "pg-backup", version, max_term_width = 100)]
 pub(crate) struct PgBackup {
+    #[command(flatten)]
+    sink: SinkArgs,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -56,12 +58,16 @@ impl Program for PgBackup {
         &self.common
     }
 
+    fn to(&self) -> Option<String> {
+        self.sink.to.clone()
+    }
+
     fn sinks() -> Sinks {
         Sinks::new().with("s3", s3::open)
     }
 
     async fn run(self, face: Face) -> Result<()> {
-        let job = face.common.job("pg")?;
+        let job = self.sink.job("pg")?;
         match self.command {
             Command::Backup(backup) => backup.run(&face, &job, &self.connection).await,
             Command::Restore(restore) => restore.run(&face, &job, &self.connection).await,

@@ -86,7 +86,7 @@ impl Shelf {
     pub(crate) fn face(&self, face: &Face, root: &Path) -> Face {
         let mut face = face.clone();
         face.common.state = Some(self.state.clone());
-        face.common.to = Some(root.to_string_lossy().into_owned());
+        face.to = Some(root.to_string_lossy().into_owned());
         face
     }
 

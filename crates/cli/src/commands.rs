@@ -1,14 +1,12 @@
-//! The commands that every program has: list, show, verify, prune, pin, unpin, completions, man.
+//! The commands of every program that takes backups: list, show, verify, prune, pin, unpin.
 
 use backup_core::{Doing, Error, Keep, Kind, Name, Record, Repository, Result, Seal, Which, prune, verify};
 use clap::{Args, CommandFactory, Subcommand};
-use clap_complete::Shell;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::common::UnsealArgs;
-use crate::exit::TABLE;
+use crate::print::Print;
 use crate::run::Face;
-use crate::variables::command;
 
 /// Which backup.
 #[derive(Debug, Clone, Args)]
@@ -18,7 +16,7 @@ pub struct Wanted {
     pub which: Which,
 }
 
-/// The commands that every program has.
+/// The commands of every program that takes backups.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Manage {
     /// List the backups of the job, oldest first, and attempts that failed
@@ -61,13 +59,9 @@ pub enum Manage {
         #[command(flatten)]
         wanted: Wanted,
     },
-    /// Print what completes this program's commands in a shell
-    Completions {
-        /// Which shell
-        shell: Shell,
-    },
-    /// Print this program's manual page
-    Man,
+    /// What every program prints of itself
+    #[command(flatten)]
+    Print(Print),
 }
 
 /// Which backups to keep. Without any rule nothing is deleted.
@@ -172,44 +166,10 @@ impl Manage {
                 repo.unpin(job, id).await?;
                 face.report.done(id, "unpinned")
             }
-            Self::Completions { shell } => {
-                let mut command = command::<P>();
-                let name = command.get_name().to_owned();
-                let mut script = Vec::new();
-                clap_complete::generate(shell, &mut command, name, &mut script);
-                write(&script)
-            }
-            Self::Man => write(&man(command::<P>())?),
+            Self::Print(print) => return print.run::<P>(),
         };
         told.doing(|| "write the result")
     }
-}
-
-/// The manual page of a program, all of its commands in one.
-pub fn man(command: clap::Command) -> Result<Vec<u8>> {
-    let command = command.after_help(TABLE);
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page).doing(|| "write the manual page")?;
-    let name = command.get_name().to_owned();
-    sections(&command, &name, &mut page).doing(|| "write the manual page")?;
-    Ok(page)
-}
-
-/// What the page says of each command of `command`, and of theirs.
-fn sections(command: &clap::Command, name: &str, page: &mut Vec<u8>) -> std::io::Result<()> {
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        let name = format!("{name} {}", sub.get_name());
-        let man = clap_mangen::Man::new(sub.clone().bin_name(&name));
-        man.render_synopsis_section(page)?;
-        man.render_description_section(page)?;
-        man.render_options_section(page)?;
-        sections(sub, &name, page)?;
-    }
-    Ok(())
-}
-
-fn write(bytes: &[u8]) -> std::io::Result<()> {
-    std::io::Write::write_all(&mut std::io::stdout().lock(), bytes)
 }
 
 fn none(job: &Name) -> Error {

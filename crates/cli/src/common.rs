@@ -10,12 +10,6 @@ use crate::S3Args;
 /// Options of every program; each has its environment variable.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Where backups lie: PATH, file:///PATH or s3://BUCKET/PREFIX, as far as the program knows it
-    #[arg(long, value_name = "SINK", global = true)]
-    pub to: Option<String>,
-    /// What the backups of one thing are kept under, apart from others in the same sink
-    #[arg(long, value_name = "NAME", global = true)]
-    pub job: Option<String>,
     /// Tell progress and results as JSON, a line each
     #[arg(long, global = true)]
     pub json: bool,
@@ -28,17 +22,30 @@ pub struct Common {
     /// Where locks and journals of runs lie [default: the state folder of the user or system]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
-    /// The options of sinks at S3 servers.
+    /// The options of S3 servers.
     #[command(flatten)]
     pub s3: S3Args,
 }
 
-impl Common {
+/// Where backups lie: the options of programs that take them.
+#[derive(Debug, Clone, Args)]
+pub struct SinkArgs {
+    /// Where backups lie: PATH, file:///PATH or s3://BUCKET/PREFIX, as far as the program knows it
+    #[arg(long, value_name = "SINK", global = true)]
+    pub to: Option<String>,
+    /// What the backups of one thing are kept under, apart from others in the same sink
+    #[arg(long, value_name = "NAME", global = true)]
+    pub job: Option<String>,
+}
+
+impl SinkArgs {
     /// The job's name, or `fallback`.
     pub fn job(&self, fallback: &str) -> Result<Name> {
         self.job.as_deref().unwrap_or(fallback).parse()
     }
+}
 
+impl Common {
     /// Where locks and journals lie: `--state`, else the first that systemd gave, else `/var/lib/backup` for root and
     /// `~/.local/state/backup` for others.
     pub(crate) fn state(&self) -> Result<PathBuf> {

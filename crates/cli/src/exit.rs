@@ -8,8 +8,8 @@ Exit codes:
   0    ok
   1    failed
   2    usage: the command line or a configuration cannot be meant
-  3    not found: no such backup, database or table
-  4    damaged: stored bytes are not what was written
+  3    not found: no such backup, database, table or bucket
+  4    damaged: stored bytes are missing or not what was written
   5    still paused: what was stopped could not be brought back
   6    differs: a restore was compared and is not equal
   8    could not tell or prove

@@ -200,11 +200,17 @@ impl Progress {
 
     /// Takes the bar away, so that the next line stands by itself. An error if a result could not be written.
     pub(crate) fn end(&self) -> Result<()> {
+        self.clear();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.lost.take().map_or(Ok(()), Err).doing(|| "write the result")
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bar) = state.bar.take() {
             bar.finish_and_clear();
         }
-        state.lost.take().map_or(Ok(()), Err).doing(|| "write the result")
     }
 
     /// Writes what is a result; `None` if it is none.

@@ -136,7 +136,30 @@ impl Report {
     }
 }
 
+/// `text` with what could move the cursor or turn the line around written out: `\n`, `\u{202e}`.
+pub fn escaped(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
+        if c.is_control() || turns(c) {
+            line.extend(c.escape_default())
+        } else {
+            line.push(c)
+        }
+        line
+    })
+}
+
 /// `text` without control characters: what comes from outside must not move the cursor.
 pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_move_the_cursor_is_written_out() {
+        assert_eq!(escaped("a b/ä\n\u{1b}[2J\u{9b}\u{202e}x"), r"a b/ä\n\u{1b}[2J\u{9b}\u{202e}x");
+    }
 }

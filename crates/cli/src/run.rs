@@ -13,7 +13,7 @@ use crate::exit::exit_code;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::signals::Signals;
-use crate::sinks::{Opened, Opening, Sinks};
+use crate::sinks::{Opening, Sinks};
 use crate::variables::command;
 
 /// A program of the family.
@@ -23,6 +23,21 @@ pub trait Program: Parser {
 
     /// Its common options.
     fn common(&self) -> &Common;
+
+    /// Where backups lie, of a program that takes them.
+    fn to(&self) -> Option<String> {
+        None
+    }
+
+    /// The exit code that an error has: that of its kind.
+    fn exit_codes(&self) -> fn(&Error) -> u8 {
+        |error| exit_code(error.kind())
+    }
+
+    /// The exit code of a command line that cannot be read.
+    fn usage_code() -> u8 {
+        exit_code(Kind::Usage)
+    }
 
     /// The sinks it was built with.
     fn sinks() -> Sinks {
@@ -42,14 +57,18 @@ pub struct Face {
     pub report: Report,
     /// The common options.
     pub common: Common,
+    /// Where backups lie, if that was said.
+    pub to: Option<String>,
     program: &'static str,
+    progress: Arc<Progress>,
     sinks: fn() -> Sinks,
 }
 
 impl Face {
     /// The repository that `--to` names.
     pub fn repository(&self, seal: Seal, unseal: Unseal) -> Result<Plain> {
-        let mut plain = Plain::new(self.sink()?.sink, self.program);
+        let sink = (self.sinks)().open(self.said()?, &Opening { cx: &self.cx, s3: &self.common.s3 })?;
+        let mut plain = Plain::new(sink, self.program);
         (plain.seal, plain.unseal) = (seal, unseal);
         Ok(plain)
     }
@@ -97,7 +116,12 @@ impl Face {
 
     /// The folder of this machine that `to` names; `None` for a sink that is elsewhere.
     pub fn folder(&self, to: &str) -> Result<Option<std::path::PathBuf>> {
-        Ok(self.open(to)?.folder)
+        Ok((self.sinks)().place(to)?.folder)
+    }
+
+    /// Takes the bar away, so that a question stands by itself. The next operation that begins has one again.
+    pub fn without_bar(&self) {
+        self.progress.clear();
     }
 
     /// Where locks and journals lie.
@@ -105,20 +129,15 @@ impl Face {
         self.common.state()
     }
 
-    /// The sink that `--to` names.
-    fn sink(&self) -> Result<Opened> {
-        let to = self.common.to.as_deref();
+    /// Where `--to` says that backups lie.
+    fn said(&self) -> Result<&str> {
         let unsaid = || Error::usage("it is not said where backups lie").with_hint("give --to SINK or set BACKUP_TO");
-        self.open(to.ok_or_else(unsaid)?)
-    }
-
-    fn open(&self, to: &str) -> Result<Opened> {
-        (self.sinks)().open(to, &Opening { cx: &self.cx, s3: &self.common.s3 })
+        self.to.as_deref().ok_or_else(unsaid)
     }
 
     /// Where the locks of jobs lie: the same job in another sink is another job.
     fn locks(&self) -> Result<std::path::PathBuf> {
-        let place = Sha256::of(self.sink()?.identity.as_encoded_bytes()).to_string();
+        let place = Sha256::of((self.sinks)().place(self.said()?)?.identity.as_encoded_bytes()).to_string();
         Ok(self.common.state()?.join(place.get(..16).unwrap_or(&place)))
     }
 }
@@ -133,10 +152,10 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
         Err(error) => {
             // Help and versions are results, everything else is usage.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(exit_code(Kind::Usage)) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { ExitCode::from(P::usage_code()) } else { ExitCode::SUCCESS };
         }
     };
-    let common = program.common().clone();
+    let (common, to, exit_code) = (program.common().clone(), program.to(), program.exit_codes());
     log(&common);
     let report = Report { json: common.json };
     let progress = Arc::new(Progress::new(report, common.quiet, common.verbose));
@@ -149,7 +168,7 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let face = Face { cx: cx.clone(), report, common, program: P::NAME, sinks: P::sinks };
+    let face = Face { cx: cx.clone(), report, common, to, program: P::NAME, progress: progress.clone(), sinks: P::sinks };
     let done = runtime.block_on(async {
         let signals = Signals::listen();
         let work = async {
@@ -170,7 +189,7 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
     match done.and(told) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = exit_code(error.kind());
+            let code = exit_code(&error);
             report.error(&error, code);
             ExitCode::from(code)
         }

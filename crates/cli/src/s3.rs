@@ -1,4 +1,4 @@
-//! The options of sinks at S3 servers.
+//! The options of S3 servers.
 
 use std::path::PathBuf;
 

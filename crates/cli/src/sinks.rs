@@ -24,11 +24,9 @@ pub struct Opening<'a> {
 #[derive(Default)]
 pub struct Sinks(Vec<(&'static str, Open)>);
 
-/// A sink, and what tells it from others.
+/// What tells a sink from others.
 #[derive(Debug, Clone)]
-pub struct Opened {
-    /// Where bytes lie.
-    pub sink: Arc<dyn Sink>,
+pub struct Place {
     /// The same for the same directory however it is written; of other sinks the URL as it is.
     pub identity: OsString,
     /// The folder of this machine that it is, if it is one.
@@ -52,22 +50,41 @@ impl Sinks {
     }
 
     /// Opens the sink that `text` names.
-    pub fn open(&self, text: &str, with: &Opening<'_>) -> Result<Opened> {
+    pub fn open(&self, text: &str, with: &Opening<'_>) -> Result<Arc<dyn Sink>> {
+        match self.parse(text)? {
+            Parsed::Folder(path) => Ok(Arc::new(Directory::new(path))),
+            Parsed::Other(open, rest) => open(rest, with),
+        }
+    }
+
+    /// The sink that `text` names, without opening it.
+    pub fn place(&self, text: &str) -> Result<Place> {
+        Ok(match self.parse(text)? {
+            Parsed::Folder(path) => {
+                let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+                let folder: PathBuf = absolute.components().collect();
+                Place { identity: folder.clone().into(), folder: Some(folder) }
+            }
+            Parsed::Other(..) => Place { identity: text.into(), folder: None },
+        })
+    }
+
+    fn parse<'a>(&'a self, text: &'a str) -> Result<Parsed<'a>> {
         let is_scheme = |scheme: &str| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+');
         match text.split_once(':').filter(|(scheme, rest)| is_scheme(scheme) && rest.starts_with("//")) {
             None if text.is_empty() => Err(Error::usage("the sink is empty text").with_hint("give --to PATH")),
-            None => Ok(directory(Path::new(text))),
+            None => Ok(Parsed::Folder(Path::new(text))),
             Some(("file", rest)) => {
                 let path = rest.strip_prefix("//").unwrap_or(rest);
                 let path = path.strip_prefix("localhost").unwrap_or(path);
                 if !path.starts_with('/') {
                     return Err(Error::usage(format!("{text} names no absolute path")).with_hint("write file:///PATH"));
                 }
-                Ok(directory(Path::new(path)))
+                Ok(Parsed::Folder(Path::new(path)))
             }
             Some((scheme, rest)) => {
                 let open = self.0.iter().find(|(known, _)| *known == scheme).map(|(_, open)| open);
-                Ok(Opened { sink: open.ok_or_else(|| self.unknown(scheme))?(rest, with)?, identity: text.into(), folder: None })
+                Ok(Parsed::Other(open.ok_or_else(|| self.unknown(scheme))?, rest))
             }
         }
     }
@@ -79,17 +96,17 @@ impl Sinks {
     }
 }
 
-fn directory(path: &Path) -> Opened {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let folder: PathBuf = absolute.components().collect();
-    Opened { sink: Arc::new(Directory::new(path)), identity: folder.clone().into(), folder: Some(folder) }
+/// What a text says.
+enum Parsed<'a> {
+    Folder(&'a Path),
+    Other(&'a Open, &'a str),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn open(sinks: &Sinks, text: &str) -> Result<Opened> {
+    fn open(sinks: &Sinks, text: &str) -> Result<Arc<dyn Sink>> {
         sinks.open(text, &Opening { cx: &Context::default(), s3: &S3Args::default() })
     }
 
@@ -100,14 +117,21 @@ mod tests {
         }
         for bad in ["", "file://backups", "s3://bucket/prefix"] {
             let error = open(&Sinks::new(), bad).expect_err(bad);
-            assert!(error.hint().is_some(), "{bad}");
+            assert!(error.hint().is_some() && Sinks::new().place(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn to_tell_a_sink_from_others_opens_none() {
+        let sinks = Sinks::new().with("mem", |_, _| Err(Error::usage("it was opened")));
+        assert_eq!(sinks.place("mem://a/").expect("known").folder, None);
+        assert!(open(&sinks, "mem://a/").is_err());
     }
 
     #[test]
     fn a_directory_is_the_same_however_it_is_written() {
         let sinks = Sinks::new().with("mem", |_, _| Ok(Arc::new(backup_core::Memory::default())));
-        let identity = |text: &str| open(&sinks, text).expect(text).identity;
+        let identity = |text: &str| sinks.place(text).expect(text).identity;
         for same in ["/backups/", "//backups/./", "file:///backups", "file://localhost/backups/"] {
             assert_eq!(identity(same), "/backups", "{same}");
         }

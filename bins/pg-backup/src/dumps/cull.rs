@@ -1,13 +1,12 @@
 //! `pg-backup dumps cull`: the retention of the configuration, applied now.
 
-use backup_cli::{Face, one_line};
+use backup_cli::{Answers, Face, one_line};
 use backup_core::{Event, Key, Kind, Result};
 use backup_service::tree::Dump;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::ask::Answers;
 use super::verify::verify;
 use crate::shelf::{Kept, Shelf};
 

@@ -1,6 +1,5 @@
 //! `pg-backup dumps`: the trees of dump files that `serve` and the backup container write, looked at and used.
 
-mod ask;
 mod cull;
 mod into;
 mod list;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use backup_cli::{Face, one_line, size};
+use backup_cli::{Answers, Face, one_line, secret, size};
 use backup_core::{BackupId, Context, Doing, Result};
 use backup_pg::Config;
 use backup_pg::quote::ident;
@@ -13,7 +13,6 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::ask::{Answers, secret};
 use super::into::{self, Into};
 use super::verify::verify;
 use super::{journalled, pick};

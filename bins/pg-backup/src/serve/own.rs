@@ -108,7 +108,7 @@ fn tasks(config: Config, face: &Face, cx: &Context) -> Result<Vec<Task>> {
     let mut tasks = Vec::new();
     for plan in config.jobs {
         let mut face = face.clone();
-        face.common.to = Some(plan.to.clone());
+        face.to = Some(plan.to.clone());
         let place = face.folder(&plan.to)?;
         let job = |name: Name, schedule: &Schedule, at_start: bool, work: Arc<dyn Work>| Job {
             name,

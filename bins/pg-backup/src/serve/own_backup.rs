@@ -29,7 +29,7 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) fn new(face: Face, job: Name, server: Config, only: Vec<String>, how: &Backups, zone: &TimeZone) -> Self {
-        let place = face.common.to.as_deref().and_then(|to| face.folder(to).ok().flatten());
+        let place = face.to.as_deref().and_then(|to| face.folder(to).ok().flatten());
         let Backups { exclude, role_passwords, external, connections, .. } = how;
         let reading = Reading {
             config: server,

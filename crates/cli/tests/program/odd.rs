@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use backup_cli::{Common, Face, Manage, Program, Sinks};
+use backup_cli::{Common, Face, Manage, Program, SinkArgs, Sinks};
 use backup_core::{Body, Depth, Directory, Entry, Error, Key, Put, Result, Sink};
 use clap::Parser;
 use futures_util::StreamExt;
@@ -29,6 +29,8 @@ pub(crate) fn main() {
 struct Odd {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    sink: SinkArgs,
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     _harness: Vec<String>,
 }
@@ -44,6 +46,10 @@ impl Program for Odd {
 
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn to(&self) -> Option<String> {
+        self.sink.to.clone()
     }
 
     fn sinks() -> Sinks {
@@ -65,7 +71,7 @@ impl Program for Odd {
         }
         let meant = Meant::try_parse_from(["odd"].into_iter().chain(arguments.lines()));
         let meant = meant.map_err(|error| Error::usage(error.to_string()))?;
-        meant.command.run::<Meant>(&face, &face.common.job("odd")?).await
+        meant.command.run::<Meant>(&face, &self.sink.job("odd")?).await
     }
 }
 

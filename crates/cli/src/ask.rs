@@ -7,7 +7,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 
 /// Who answers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answers {
+pub struct Answers {
     yes: bool,
     option: &'static str,
     terminal: bool,
@@ -15,12 +15,12 @@ pub(super) struct Answers {
 
 impl Answers {
     /// The `option` if it was given, else the terminal if there is one.
-    pub(super) fn new(yes: bool, option: &'static str) -> Self {
+    pub fn new(yes: bool, option: &'static str) -> Self {
         Self { yes, option, terminal: io::stdin().is_terminal() && io::stderr().is_terminal() }
     }
 
     /// Fails if nobody could answer whether to do `what`.
-    pub(super) fn possible(self, what: &str) -> Result<()> {
+    pub fn possible(self, what: &str) -> Result<()> {
         if self.yes || self.terminal {
             return Ok(());
         }
@@ -29,21 +29,26 @@ impl Answers {
     }
 
     /// Asks; anything but `yes` is [`Kind::Cancelled`].
-    pub(super) async fn ask(self, cx: &Context, question: &str) -> Result<()> {
+    pub async fn ask(self, cx: &Context, question: &str) -> Result<()> {
         self.possible("go on")?;
-        if self.yes {
+        if self.is_yes(cx, question).await? {
             return Ok(());
         }
-        let question = format!("{question} Type yes to go on: ");
-        match cx.unless_cancelled(line(question)).await?.trim() {
-            "yes" => Ok(()),
-            _ => Err(Error::new(Kind::Cancelled, "that was no yes: nothing was touched")),
+        Err(Error::new(Kind::Cancelled, "that was no yes: nothing was touched"))
+    }
+
+    /// Asks; anything but `yes` is none, and so is that nobody is there.
+    pub async fn is_yes(self, cx: &Context, question: &str) -> Result<bool> {
+        if self.yes || !self.terminal {
+            return Ok(self.yes);
         }
+        let question = format!("{question} Type yes to go on: ");
+        Ok(line(cx, question).await?.trim() == "yes")
     }
 }
 
 /// Asks for a secret, which does not show; `None` where there is no terminal, or nothing is given.
-pub(super) async fn secret(cx: &Context, prompt: &str) -> Result<Option<String>> {
+pub async fn secret(cx: &Context, prompt: &str) -> Result<Option<String>> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(None);
     }
@@ -53,7 +58,7 @@ pub(super) async fn secret(cx: &Context, prompt: &str) -> Result<Option<String>>
     // Brought back however this ends, also when the run is cancelled.
     let _shown = Shown(before);
     tcsetattr(io::stdin(), OptionalActions::Flush, &hidden).doing(|| "hide what is typed")?;
-    let typed = cx.unless_cancelled(line(prompt.to_owned())).await;
+    let typed = line(cx, prompt.to_owned()).await;
     // The end of the line did not show either.
     let _ = writeln!(io::stderr());
     let typed = typed?;
@@ -69,14 +74,14 @@ impl Drop for Shown {
     }
 }
 
-/// Writes `prompt` and reads a line.
-async fn line(prompt: String) -> Result<String> {
+/// Writes `prompt` and reads a line; the empty text where there is none.
+pub async fn line(cx: &Context, prompt: String) -> Result<String> {
     let read = move || {
         io::stderr().write_all(prompt.as_bytes())?;
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).map(|_| line)
     };
     // Not awaited by anybody when the run is cancelled.
-    let read = tokio::task::spawn_blocking(read).await;
+    let read = cx.unless_cancelled(async { Ok(tokio::task::spawn_blocking(read).await) }).await?;
     read.doing(|| "ask")?.doing(|| "read the answer")
 }
