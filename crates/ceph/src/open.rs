@@ -1,6 +1,6 @@
 //! Which server, with which keys: options, then the environment, then files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use backup_core::{Doing, Error, Result};
@@ -10,7 +10,7 @@ use crate::s3cfg::from_environment;
 use crate::{Access, PART_SIZES, Place, S3Cfg, S3Sink, Transfer, connect, profile};
 
 /// What a person says about the server of a sink. What is not said comes from the environment and from files.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// A configuration of s3cmd to take server and keys from; `~/.s3cfg` is read where nothing else names a server.
     pub s3cfg: Option<PathBuf>,
@@ -38,19 +38,38 @@ pub fn open(
     tasks: TaskTracker,
 ) -> Result<(Arc<S3Sink>, Vec<String>)> {
     let place = Place::parse(rest)?;
-    let mut transfer = Transfer::default();
-    if let Some(size) = settings.part_size {
-        if !PART_SIZES.contains(&size) {
-            return Err(Error::usage(format!("parts cannot have {size} bytes")).with_hint("give from 5M to 5G"));
-        }
-        transfer.part_size = size;
-    }
-    let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
-    let (access, warnings) = access(settings, &place.bucket, &lookup)?;
+    let usual = Transfer::default();
+    let transfer = Transfer { part_size: settings.part_size()?.unwrap_or(usual.part_size), ..usual };
+    let Found { access, warnings, .. } = find(settings, Some(&place.bucket), lookup)?;
     Ok((Arc::new(S3Sink::new(connect(&access)?, place, transfer, tasks)), warnings))
 }
 
-fn access(settings: &Settings, bucket: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<(Access, Vec<String>)> {
+/// A server that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it is and who asks.
+    pub access: Access,
+    /// The configuration of s3cmd that named it, if one did.
+    pub s3cfg: Option<S3Cfg>,
+    /// What a person should be warned of, a line each.
+    pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// The size of parts, if one was given. [`Kind::Usage`](backup_core::Kind::Usage) for one that no part can have.
+    pub fn part_size(&self) -> Result<Option<u64>> {
+        match self.part_size {
+            Some(size) if !PART_SIZES.contains(&size) => {
+                Err(Error::usage(format!("parts cannot have {size} bytes")).with_hint("give from 5M to 5G"))
+            }
+            size => Ok(size),
+        }
+    }
+}
+
+/// Finds the server that is asked for `bucket`, or for the list of buckets. Nothing is asked of it yet.
+pub fn find(settings: &Settings, bucket: Option<&str>, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Found> {
+    let lookup = &|name: &str| lookup(name).filter(|value| !value.is_empty());
     let home = lookup("HOME").map(PathBuf::from);
     let file = |variable: &str, below: &str| {
         lookup(variable).map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(below))).unwrap_or_default()
@@ -67,11 +86,12 @@ fn access(settings: &Settings, bucket: &str, lookup: &dyn Fn(&str) -> Option<Str
     let named = settings.endpoint.clone().or_else(|| lookup("AWS_ENDPOINT_URL_S3")).or_else(|| lookup("AWS_ENDPOINT_URL"));
     let named = named.or_else(|| profile.endpoint.clone());
     let usual = home.as_ref().map(|home| home.join(".s3cfg")).filter(|path| named.is_none() && path.exists());
-    let mut warnings = Vec::new();
+    let (mut s3cfg, mut warnings) = (None, Vec::new());
     let mut access = match (settings.s3cfg.clone().or(usual), &named) {
         (Some(path), _) => {
-            let (access, told) = from_s3cfg(&path, bucket, lookup)?;
-            warnings = told;
+            let (cfg, told) = S3Cfg::read(&path, lookup)?;
+            let access = cfg.access(bucket, lookup).doing(|| format!("read {}", path.display()))?;
+            (s3cfg, warnings) = (Some(cfg), told);
             access
         }
         (None, Some(endpoint)) => Access::new(endpoint.clone(), None),
@@ -100,14 +120,7 @@ fn access(settings: &Settings, bucket: &str, lookup: &dyn Fn(&str) -> Option<Str
             .with_hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them into ~/.aws/credentials or ~/.s3cfg"));
     }
     checked(&access.endpoint)?;
-    Ok((access, warnings))
-}
-
-fn from_s3cfg(path: &Path, bucket: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<(Access, Vec<String>)> {
-    let doing = || format!("read {}", path.display());
-    let text = zeroize::Zeroizing::new(std::fs::read_to_string(path).doing(doing)?);
-    let (cfg, warnings) = S3Cfg::parse(&text, lookup).doing(doing)?;
-    Ok((cfg.access(Some(bucket), lookup).doing(doing)?, warnings))
+    Ok(Found { access, s3cfg, warnings })
 }
 
 /// Fails unless `endpoint` is `http://HOST[:PORT]` or the like.
@@ -142,7 +155,7 @@ mod tests {
             "HOME" => Some(home.path().display().to_string()),
             name => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
         };
-        access(settings, "bucket", &lookup).map(|(access, _)| access)
+        find(settings, Some("bucket"), &lookup).map(|found| found.access)
     }
 
     fn who(access: Result<Access>) -> (String, String) {

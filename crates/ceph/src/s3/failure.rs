@@ -6,7 +6,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use backup_core::{Error, Kind};
 use jiff::{Timestamp, Unit};
 
-use super::text;
+use super::{Refusal, text};
 
 /// What went wrong with one request.
 #[derive(Debug, Default, Clone)]
@@ -79,7 +79,7 @@ impl Failure {
         let object = format!("s3://{bucket}/{key}");
         let what = if bucket.is_empty() { endpoint.to_owned() } else { object.clone() };
         let Some(status) = self.status else {
-            let cause = Error::failed(format!("{endpoint} does not answer: {}", self.message));
+            let cause = self.refusal(format!("{endpoint} does not answer: {}", self.message));
             let hint = match self.message.contains("certificate") {
                 true => "name the file with the certificate of who signed the server's: --s3-ca",
                 false => "check the address of the server, and that it is up",
@@ -111,13 +111,17 @@ impl Failure {
         let failed = Error::failed(format!("failed to {verb} {what}"));
         if self.code == "RequestTimeTooSkewed" {
             let hint = "set the clock of this machine, or that of the server";
-            return failed.with_source(Error::failed(self.clocks(Timestamp::now()))).with_hint(hint);
+            return failed.with_source(self.refusal(self.clocks(Timestamp::now()))).with_hint(hint);
         }
-        let failed = failed.with_source(Error::failed(said));
+        let failed = failed.with_source(self.refusal(said));
         match self.hint() {
             Some(hint) => failed.with_hint(hint),
             None => failed,
         }
+    }
+
+    fn refusal(&self, said: String) -> Refusal {
+        Refusal { status: self.status, code: self.code.clone(), said }
     }
 
     /// How far the two clocks are apart.

@@ -1,6 +1,6 @@
 //! What an S3 server can do, in plain types: the client library stands behind [`Gateway`].
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -80,6 +80,25 @@ pub trait Gateway: Debug + Send + Sync {
 
 /// A gateway that many share.
 pub type SharedGateway = Arc<dyn Gateway>;
+
+/// Why a server did not do what it was asked to: in the chain of causes of the error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of its answer; none if there was none.
+    pub status: Option<u16>,
+    /// The code in the answer: `AccessDenied`.
+    pub code: String,
+    /// Both in words, and what the server said beside.
+    pub said: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// A bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,6 +29,6 @@ mod walk;
 
 pub use filter::{Filter, Pattern};
 pub use guard::{Limits, Verdict};
-pub use place::{End, Route};
+pub use place::{End, Route, bucket};
 pub use report::Summary;
 pub use run::{Options, Server, Synced, sync};

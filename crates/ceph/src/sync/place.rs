@@ -128,6 +128,14 @@ impl Place {
     }
 }
 
+/// The bucket and the prefix that `s3://BUCKET[/PREFIX]` names.
+pub fn bucket(text: &str) -> Result<(String, String)> {
+    match Place::new(text)? {
+        Place::Bucket(bucket, prefix) => Ok((bucket, prefix)),
+        Place::Folder(_) => Err(Error::usage(format!("{text:?} names no bucket")).with_hint("write s3://BUCKET[/PREFIX]")),
+    }
+}
+
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -1,18 +1,13 @@
-//! What s3cmd's configuration file says, `.s3cfg`, and how one is written.
+//! How s3cmd's configuration file is read: every key that s3cmd knows, and what becomes of it.
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backup_core::{Doing, Error, Result};
-use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-use crate::s3::{Access, Credentials};
-
-/// Looks an environment variable up: a library does not read the environment.
-type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+use super::{Lookup, S3Cfg};
+use crate::s3::Credentials;
 
 /// Keys of s3cmd that mean nothing here: of other commands, of its own output, or of how it works inside.
 const SILENT: &str = " access_token_refresh acl_grants acl_revokes add_encoding_exts additional_destinations cache_file \
@@ -47,69 +42,6 @@ const REFUSED_IF_SET: [(&str, &str); 5] = [
     ("ssl_client_key_file", "the certificate would not be shown"),
 ];
 
-/// What a `.s3cfg` says, as far as it means something here. The defaults are s3cmd's.
-#[derive(Debug, Clone)]
-pub struct S3Cfg {
-    /// The keys, if it has both.
-    pub credentials: Option<Credentials>,
-    /// The server, `HOST[:PORT]`.
-    pub host_base: String,
-    /// How a bucket is addressed: `%(bucket)s.HOST[:PORT]`, or anything else for path style.
-    pub host_bucket: String,
-    /// TLS.
-    pub use_https: bool,
-    /// A file of PEM certificates to trust instead of the machine's.
-    pub ca_certs_file: Option<PathBuf>,
-    /// Where buckets are made; decides the region.
-    pub bucket_location: String,
-    /// How long an answer may stand still.
-    pub socket_timeout: Duration,
-    /// How often a request that failed is made again.
-    pub max_retries: u32,
-    /// From this many bytes on an object is stored in parts of as many, if in parts at all.
-    pub part_size: Option<u64>,
-    /// Keep mode, owner and times of files in the header that s3cmd has for them.
-    pub preserve_attrs: bool,
-    /// Delete what the source has no longer.
-    pub delete_removed: bool,
-    /// How many deletions are too many.
-    pub max_delete: Option<u64>,
-    /// Pass over what the destination has, whatever it is.
-    pub skip_existing: bool,
-    /// Change nothing.
-    pub dry_run: bool,
-    /// Bytes per second.
-    pub limit_rate: Option<u64>,
-    /// Storage class of new objects.
-    pub storage_class: Option<String>,
-    /// Media type of new objects where none is guessed.
-    pub mime_type: String,
-}
-
-impl Default for S3Cfg {
-    fn default() -> Self {
-        Self {
-            credentials: None,
-            host_base: "s3.amazonaws.com".to_owned(),
-            host_bucket: "%(bucket)s.s3.amazonaws.com".to_owned(),
-            use_https: true,
-            ca_certs_file: None,
-            bucket_location: "US".to_owned(),
-            socket_timeout: Duration::from_secs(300),
-            max_retries: 5,
-            part_size: Some(15 << 20),
-            preserve_attrs: true,
-            delete_removed: false,
-            max_delete: None,
-            skip_existing: false,
-            dry_run: false,
-            limit_rate: None,
-            storage_class: None,
-            mime_type: "binary/octet-stream".to_owned(),
-        }
-    }
-}
-
 impl S3Cfg {
     /// Reads the text of a file as s3cmd does: any `[section]`, `key = value`, `#` comments, quotes around a value, and
     /// `$NAME` for the value of an environment variable. The last value of a key counts.
@@ -136,71 +68,20 @@ impl S3Cfg {
         Ok((cfg, warnings))
     }
 
-    /// Writes what [`parse`](Self::parse) and s3cmd read, in place of a file that is there, at once or not at all. Only its
-    /// owner may read it.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = self.text()?;
-        replace(path, text.as_bytes()).doing(|| format!("write {}", path.display()))
+    /// Sets a key as a line of the file would. No error shows the value.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let keys = Keys::default();
+        let mut parsed = Parsed { cfg: std::mem::take(self), keys, warnings: Vec::new() };
+        let set = parsed.set(key, value.trim(), &|_| None);
+        *self = parsed.cfg;
+        set
     }
 
-    /// The server as it is asked for `bucket`, or for the list of buckets. Keys that the file does not have come from the
-    /// variables that s3cmd takes them from.
-    pub fn access(&self, bucket: Option<&str>, lookup: Lookup<'_>) -> Result<Access> {
-        let virtual_host = self.host_bucket.strip_prefix("%(bucket)s.").filter(|_| bucket.is_some_and(is_dns_name));
-        let host = virtual_host.unwrap_or(&self.host_base);
-        if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)) {
-            return Err(Error::usage(format!("{host:?} is not a server")).with_hint("host_base is HOST or HOST:PORT"));
-        }
-        let credentials = self.credentials.clone().map_or_else(|| from_environment(lookup), |keys| Ok(Some(keys)))?;
-        let mut access = Access::new(format!("{}://{host}", if self.use_https { "https" } else { "http" }), credentials);
-        access.path_style = virtual_host.is_none();
-        access.region = match self.bucket_location.as_str() {
-            "US" | "" => None,
-            "EU" => Some("eu-west-1".to_owned()),
-            other => Some(other.to_owned()),
-        };
-        access.ca.clone_from(&self.ca_certs_file);
-        access.timeout = self.socket_timeout;
-        access.attempts = self.max_retries.saturating_add(1);
-        Ok(access)
-    }
-
-    fn text(&self) -> Result<Zeroizing<String>> {
-        let mut text = Zeroizing::new(String::with_capacity(4096));
-        text.push_str("[default]\n");
-        let mut line = |key: &str, value: &str| {
-            if value.starts_with('$') || value != value.trim() || value.chars().any(char::is_control) {
-                return Err(Error::usage(format!("the value of {key} cannot be written so that s3cmd reads it")));
-            }
-            let quotes = if value.starts_with('"') { "\"" } else { "" };
-            for piece in [key, " = ", quotes, value, quotes, "\n"] {
-                text.push_str(piece);
-            }
-            Ok(())
-        };
-        if let Some(Credentials { access_key, secret_key, session_token }) = &self.credentials {
-            line("access_key", access_key)?;
-            line("secret_key", secret_key)?;
-            line("access_token", session_token.as_ref().map_or("", |token| token))?;
-        }
-        let yes = |yes: bool| if yes { "True" } else { "False" };
-        line("host_base", &self.host_base)?;
-        line("host_bucket", &self.host_bucket)?;
-        line("use_https", yes(self.use_https))?;
-        line("ca_certs_file", &self.ca_certs_file.as_deref().unwrap_or(Path::new("")).to_string_lossy())?;
-        line("bucket_location", &self.bucket_location)?;
-        line("socket_timeout", &self.socket_timeout.as_secs().to_string())?;
-        line("max_retries", &self.max_retries.to_string())?;
-        line("enable_multipart", yes(self.part_size.is_some()))?;
-        line("multipart_chunk_size_mb", &(self.part_size.unwrap_or(15 << 20) >> 20).to_string())?;
-        line("preserve_attrs", yes(self.preserve_attrs))?;
-        line("delete_removed", yes(self.delete_removed))?;
-        line("max_delete", &self.max_delete.map_or("-1".to_owned(), |most| most.to_string()))?;
-        line("skip_existing", yes(self.skip_existing))?;
-        line("limitrate", &self.limit_rate.unwrap_or(0).to_string())?;
-        line("storage_class", self.storage_class.as_deref().unwrap_or(""))?;
-        line("default_mime_type", &self.mime_type)?;
-        Ok(text)
+    /// Reads a file, as [`parse`](Self::parse) does its text.
+    pub fn read(path: &Path, lookup: Lookup<'_>) -> Result<(Self, Vec<String>)> {
+        let doing = || format!("read {}", path.display());
+        let text = Zeroizing::new(std::fs::read_to_string(path).doing(doing)?);
+        Self::parse(&text, lookup).doing(doing)
     }
 }
 
@@ -344,70 +225,14 @@ fn without_scheme(host: &str) -> &str {
     host.trim_end_matches('/')
 }
 
-/// Whether a bucket can be part of the name of a host.
-fn is_dns_name(bucket: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let good = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(plain);
-    (3..=63).contains(&bucket.len()) && bucket.split('.').all(good)
-}
-
-pub(crate) fn from_environment(lookup: Lookup<'_>) -> Result<Option<Credentials>> {
-    let first = |names: [&str; 2]| names.iter().find_map(|name| lookup(name).filter(|value| !value.is_empty()));
-    let Some(access_key) = first(["AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID"]) else { return Ok(None) };
-    let Some(secret_key) = first(["AWS_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"]) else {
-        return Err(Error::usage("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not"));
-    };
-    let mut credentials = Credentials::new(access_key, secret_key);
-    credentials.session_token = first(["AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"]).map(Zeroizing::new);
-    Ok(Some(credentials))
-}
-
-/// Puts a file that only its owner may read in the place of `path`.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}.new", std::process::id()));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mut file = File::from(rustix::fs::open(&new, flags, Mode::RUSR | Mode::WUSR)?);
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&new, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use backup_core::Kind;
 
     use super::*;
 
     fn parse(text: &str) -> (S3Cfg, Vec<String>) {
         S3Cfg::parse(text, &|name| (name == "KEY").then(|| "from-env".to_owned())).expect("it is good")
-    }
-
-    #[test]
-    fn both_forms_of_the_deis_document_are_path_style() {
-        for host_bucket in ["store.example.com/%(bucket)", "store.example.com/%(bucket)s", "store.example.com"] {
-            let text = format!("[default]\nhost_base = store.example.com\nhost_bucket = {host_bucket}\nuse_path_mode = True\n");
-            let (cfg, warnings) = parse(&text);
-            assert!(warnings.is_empty(), "{warnings:?}");
-            let access = cfg.access(Some("registry"), &|_| None).expect("an access");
-            assert_eq!((access.endpoint.as_str(), access.path_style), ("https://store.example.com", true), "{host_bucket}");
-        }
-    }
-
-    #[test]
-    fn a_bucket_is_part_of_the_host_where_it_can_be() {
-        let (cfg, _) = parse("host_base = http://a.example:7480/\nhost_bucket=%(bucket)s.b.example:7480\nuse_https = no");
-        let access = |bucket| {
-            let access = cfg.access(bucket, &|_| None).expect("an access");
-            (access.endpoint, access.path_style)
-        };
-        assert_eq!(access(Some("registry")), ("http://b.example:7480".to_owned(), false));
-        assert_eq!(access(Some("db_wal")), ("http://a.example:7480".to_owned(), true));
-        assert_eq!(access(None), ("http://a.example:7480".to_owned(), true));
     }
 
     #[test]
@@ -443,45 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_from_the_file_and_then_from_the_environment() {
-        let both = |name: &str| match name {
-            "AWS_ACCESS_KEY_ID" => Some("env".to_owned()),
-            "AWS_SECRET_ACCESS_KEY" => Some("hush".to_owned()),
-            _ => None,
-        };
-        let key = |text: &str| {
-            let access = S3Cfg::parse(text, &both).expect("good").0.access(None, &both).expect("an access");
-            access.credentials.expect("keys").access_key
-        };
-        assert_eq!(key("access_key = file\nsecret_key = x"), "file");
-        assert_eq!(key("access_key = file"), "env", "half a pair is none");
-        let half = S3Cfg::default().access(None, &|name| (name == "AWS_ACCESS_KEY").then(|| "a".to_owned()));
-        assert_eq!(half.expect_err("half").kind(), Kind::Usage);
-    }
-
-    #[test]
-    fn what_is_written_is_read_again_and_is_its_owners_alone() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join(".s3cfg");
-        std::fs::write(&path, "old").expect("a file");
-        let mut cfg = S3Cfg { max_delete: Some(3), limit_rate: Some(5), part_size: None, ..S3Cfg::default() };
-        cfg.credentials = Some(Credentials::new("\"a\"", "s=#c"));
-        cfg.write(&path).expect("written");
-        assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
-        let (again, warnings) = parse(&std::fs::read_to_string(&path).expect("text"));
-        assert!(warnings.is_empty(), "{warnings:?}");
-        assert_eq!(again.credentials, cfg.credentials);
-        assert_eq!((again.max_delete, again.limit_rate, again.part_size), (Some(3), Some(5), None));
-        for bad in ["$a", "a\nhost_base = evil", " a"] {
-            cfg.credentials = Some(Credentials::new("a", bad));
-            assert!(cfg.write(&path).is_err(), "{bad:?}");
-        }
-        assert_eq!(folder.path().read_dir().expect("a folder").count(), 1, "nothing else is left");
-    }
-
-    #[test]
     fn what_s3cmd_writes_by_itself_is_read_without_a_warning() {
-        let (cfg, warnings) = parse(include_str!("../tests/data/s3cmd-2.s3cfg"));
+        let (cfg, warnings) = parse(include_str!("../../tests/data/s3cmd-2.s3cfg"));
         assert!(warnings.is_empty(), "{warnings:?}");
         assert!(cfg.credentials.is_some());
         assert_eq!(format!("{:?}", S3Cfg { credentials: None, ..cfg }), format!("{:?}", S3Cfg::default()));
