@@ -260,6 +260,7 @@ rgw_rados_pool_pg_num_min = 4
 rgw_gc_obj_min_wait = 10
 rgw_gc_processor_period = 10
 rgw_dns_name = localhost
+rgw_relaxed_s3_bucket_names = true
 ",
         memory = 4_u64 << 30,
     )

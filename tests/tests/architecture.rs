@@ -53,6 +53,7 @@ fn may_know(package: &Package) -> &'static [&'static str] {
         "backup-tests" => &["backup-core", "backup-pg"],
         "xtask" => &["backup-core", "backup-pg", "backup-tests"],
         "pg-backup" => &["backup-core", "backup-ceph", "backup-cli", "backup-kube", "backup-pg", "backup-service"],
+        "ceph-backup" => &["backup-core", "backup-ceph", "backup-cli"],
         name if package.is_in("crates") && name != "backup-core" => &["backup-core"],
         _ => &[],
     }
