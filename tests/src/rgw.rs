@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::installed::{home, skipped};
 
@@ -196,6 +197,16 @@ impl Rgw {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "radosgw-admin {arguments:?}: {words}");
         String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Processor time of its programs, to 10 ms.
+    ///
+    /// # Errors
+    /// Where one of them has ended.
+    pub fn cpu(&self) -> std::io::Result<Duration> {
+        let pid = self.keeper.id();
+        let programs = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        programs.split_whitespace().filter_map(|pid| pid.parse().ok()).map(crate::usage::cpu).sum()
     }
 
     /// What the gateway has logged: each request with its status, among much else.

@@ -29,6 +29,8 @@ enum What {
     Pg(bench::Options),
     /// pg-backup serve --once of many small databases against a loop of pg_dump and gzip
     Serve(bench::ServeOptions),
+    /// ceph-backup against s5cmd, rclone and s3cmd
+    S3(bench::S3Options),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let done = match what {
         What::Pg(options) => bench::run(&options),
         What::Serve(options) => bench::serve(&options),
+        What::S3(options) => bench::s3(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

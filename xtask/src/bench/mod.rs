@@ -1,8 +1,9 @@
-//! pg-backup against its peers: the same data in the same run, pairs in turn, every output restored and compared first.
+//! Programs against their peers: the same data in the same run, pairs in turn, every output restored and compared first.
 
 mod contents;
 mod data;
 mod rows;
+mod s3;
 mod serve;
 mod stats;
 mod tools;
@@ -15,6 +16,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use rows::Row;
+pub(crate) use s3::{Options as S3Options, run as s3};
 pub(crate) use serve::{Options as ServeOptions, run as serve};
 use tools::{Tool, Tools};
 
@@ -65,8 +67,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     eprintln!("filling a database of about {} MiB", options.size >> 20);
     data::fill(&source, options.size, options.tables)?;
     let work = work(&options.work)?;
-    let tools =
-        Tools { program: program(&options.program)?, source: &source, target: &target, work: work.path().canonicalize()? };
+    let tools = Tools {
+        program: program(&options.program, "pg-backup")?,
+        source: &source,
+        target: &target,
+        work: work.path().canonicalize()?,
+    };
     let wanted = |ours: Tool, peer: Tool| {
         let name = format!("{ours:?} {peer:?}");
         ours == peer || options.only.is_empty() || options.only.iter().any(|only| name.contains(only.as_str()))
@@ -92,7 +98,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let measured = rows.into_iter().map(measure).collect::<Result<Vec<Row>>>()?;
     let data = json!({"size": options.size, "tables": options.tables, "rounds": options.rounds,
         "database_bytes": source.psql("bench", "SELECT pg_database_size('bench')")});
-    report(data, &tools.program, &source, &measured, options.json.as_deref())
+    report(&Taken { data, program: &tools.program, server: version(&source), sync: SYNC }, &measured, options.json.as_deref())
 }
 
 fn start() -> Result<Server> {
@@ -101,20 +107,36 @@ fn start() -> Result<Server> {
     Ok(Server::start_with(Major::V15, &setup).ok_or("there is no PostgreSQL 15: run ci/install")?)
 }
 
-fn program(path: &Path) -> Result<PathBuf> {
-    let none = |error| format!("{}: {error}; cargo build --release -p pg-backup", path.display());
+fn program(path: &Path, package: &str) -> Result<PathBuf> {
+    let none = |error| format!("{}: {error}; cargo build --release -p {package}", path.display());
     Ok(path.canonicalize().map_err(none)?)
 }
 
 /// A folder for outputs, gone in the end.
 fn work(within: &Path) -> Result<tempfile::TempDir> {
     std::fs::create_dir_all(within)?;
-    Ok(tempfile::Builder::new().prefix("pg-").tempdir_in(within)?)
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(within)?)
+}
+
+/// What samples were taken of.
+struct Taken<'a> {
+    data: Value,
+    program: &'a Path,
+    /// The version of the server.
+    server: String,
+    /// What is on disk when a tool has ended.
+    sync: &'static str,
+}
+
+const SYNC: &str = "servers: fsync off; files: pg-backup and pg_dump sync theirs, after a pipe or a redirection sync(1) does";
+
+fn version(server: &Server) -> String {
+    server.psql("postgres", "SELECT version()")
 }
 
 /// Keeps every sample, and prints the table.
-fn report(data: Value, program: &Path, source: &Server, measured: &[Row], json: Option<&Path>) -> Result<()> {
-    let conditions = conditions(data, program, source)?;
+fn report(taken: &Taken<'_>, measured: &[Row], json: Option<&Path>) -> Result<()> {
+    let conditions = conditions(taken)?;
     if let Some(path) = json {
         let samples: Vec<Value> = measured.iter().flat_map(Row::json).collect();
         let report = json!({"conditions": conditions, "samples": samples});
@@ -125,20 +147,20 @@ fn report(data: Value, program: &Path, source: &Server, measured: &[Row], json: 
     Ok(())
 }
 
-fn conditions(data: Value, program: &Path, source: &Server) -> Result<Value> {
+fn conditions(Taken { data, program, server, sync }: &Taken<'_>) -> Result<Value> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     Ok(json!({
         "program": said(Command::new(program).arg("--version"))?,
         "commit": said(Command::new("git").args(["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=, changed"]))?,
-        "server": source.psql("postgres", "SELECT version()"),
+        "server": server,
         "data": data,
         "cpu": model.trim_start_matches(['\t', ' ', ':']),
         "cpus": std::thread::available_parallelism().map_or(0, usize::from),
         "load": read("/proc/loadavg").trim(),
         "cache": "warm: every tool has run once before",
-        "sync": "servers: fsync off; files: pg-backup and pg_dump sync theirs, after a pipe or a redirection sync(1) does",
+        "sync": sync,
     }))
 }
 

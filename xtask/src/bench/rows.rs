@@ -8,8 +8,8 @@ use super::tools::Sample;
 
 /// What was measured of two tools side by side.
 pub(super) struct Row {
-    ours: &'static str,
-    peer: &'static str,
+    ours: String,
+    peer: String,
     most: Option<f64>,
     pairs: Vec<(Sample, Sample)>,
 }
@@ -17,7 +17,7 @@ pub(super) struct Row {
 impl Row {
     /// Runs `rounds` pairs of tools that are called so. Ours may take `most` of the peer's time, where that is promised.
     pub(super) fn measure(
-        [ours, peer]: [&'static str; 2],
+        [ours, peer]: [&str; 2],
         most: Option<f64>,
         rounds: usize,
         mut run: impl FnMut(usize) -> Result<Sample>,
@@ -35,7 +35,7 @@ impl Row {
             eprintln!("{ours} {} | {peer} {}", pair.0, pair.1);
             pairs.push(pair);
         }
-        Ok(Self { ours, peer, most, pairs })
+        Ok(Self { ours: ours.to_owned(), peer: peer.to_owned(), most, pairs })
     }
 
     /// Every sample, as it is kept.

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::rows::Row;
-use super::tools::{Sample, Tools, bytes, ok};
-use super::{Result, contents, data};
+use super::tools::{Sample, Tools, bytes, ok, server_cpu};
+use super::{Result, Taken, contents, data};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -103,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     data::fill_small(&source, &names)?;
     target.try_psql("postgres", "CREATE ROLE bench_owner; CREATE ROLE bench_reader")?;
     let work = super::work(&options.work)?;
-    let (program, path) = (super::program(&options.program)?, work.path().canonicalize()?);
+    let (program, path) = (super::program(&options.program, "pg-backup")?, work.path().canonicalize()?);
     std::fs::create_dir_all(path.join("kept"))?;
     let lines: String = names.iter().map(|name| format!("postgres=127.0.0.1:{}/{name}\n", source.port())).collect();
     std::fs::write(path.join("kept/backup.conf"), lines)?;
@@ -134,14 +134,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let measured = rows.into_iter().map(measure).collect::<Result<Vec<Row>>>()?;
     let data = json!({"databases": names.len(), "rounds": options.rounds,
         "database_bytes": source.psql(&names[0], "SELECT pg_database_size(current_database())")});
-    super::report(data, &loops.tools.program, &source, &measured, options.json.as_deref())
+    let taken = Taken { data, program: &loops.tools.program, server: super::version(&source), sync: super::SYNC };
+    super::report(&taken, &measured, options.json.as_deref())
 }
 
 impl Loops<'_> {
     /// Runs it once.
     fn run(&self, way: Way) -> Result<Sample> {
         let mut command = self.command(self.tools.source, way.script());
-        let sample = Sample::of(way.name(), self.tools.source, &mut command)?;
+        let sample = Sample::of(way.name(), || server_cpu(self.tools.source), &mut command)?;
         Ok(Sample { bytes_out: bytes(&self.tools.work.join("out"))?, ..sample })
     }
 

@@ -168,7 +168,7 @@ impl Tools<'_> {
             self.empty_target()?;
         }
         let server = if tool.restores() { self.target } else { self.source };
-        let sample = Sample::of(tool.name(), server, &mut self.shell(server, tool.script()))?;
+        let sample = Sample::of(tool.name(), || server_cpu(server), &mut self.shell(server, tool.script()))?;
         let (bytes_in, bytes_out) = (bytes(&self.work.join(tool.input()))?, bytes(&self.work.join("out"))?);
         Ok(Sample { bytes_in, bytes_out, ..sample })
     }
@@ -217,14 +217,12 @@ impl Tools<'_> {
 }
 
 impl Sample {
-    /// What `command` takes, of itself and of `server`.
-    pub(super) fn of(name: &str, server: &Server, command: &mut Command) -> Result<Self> {
-        let before = server_cpu(server)?;
+    /// What `command` takes, of itself and of a server whose processor time `server_cpu` tells.
+    pub(super) fn of(name: &str, server_cpu: impl Fn() -> Result<Duration>, command: &mut Command) -> Result<Self> {
+        let before = server_cpu()?;
         let Usage { status, wall, cpu, peak, .. } = measure(command)?;
         ok(status, name)?;
-        // The server's children are counted once they have ended, which is a moment after their clients.
-        std::thread::sleep(Duration::from_millis(300));
-        let server_cpu = (server_cpu(server)? - before).as_secs_f64();
+        let server_cpu = (server_cpu()? - before).as_secs_f64();
         Ok(Self { wall: wall.as_secs_f64(), cpu: cpu.as_secs_f64(), server_cpu, peak, bytes_in: 0, bytes_out: 0 })
     }
 
@@ -248,7 +246,10 @@ impl fmt::Display for Sample {
     }
 }
 
-fn server_cpu(server: &Server) -> Result<Duration> {
+/// Processor time of a server of PostgreSQL.
+pub(super) fn server_cpu(server: &Server) -> Result<Duration> {
+    // Its children are counted once they have ended, which is a moment after their clients.
+    std::thread::sleep(Duration::from_millis(300));
     let file = std::fs::read_to_string(server.dir().join("data/postmaster.pid"))?;
     Ok(cpu(file.lines().next().unwrap_or_default().parse()?)?)
 }

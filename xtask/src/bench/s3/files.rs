@@ -1,0 +1,119 @@
+//! The files that become objects, and whether two folders have the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::Result;
+
+/// A set of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Set {
+    /// As a registry and an archive of WAL have them: most are small, most bytes are in the large.
+    Mixed(usize),
+    /// Of 1 to 8 KiB each.
+    Small(usize),
+}
+
+impl Set {
+    /// For the table, and the name of its bucket.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Mixed(count) => format!("mixed-{count}"),
+            Self::Small(count) => format!("small-{count}"),
+        }
+    }
+
+    /// Makes them in `folder`, the same each time.
+    pub(super) fn make(self, folder: &Path) -> Result<()> {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let (Self::Mixed(count) | Self::Small(count)) = self;
+        for nth in 0..count {
+            let size = match (self, nth % 1000) {
+                (Self::Small(_), _) => random.between(1 << 10, 8 << 10),
+                (_, 0) => 20 << 20,
+                (_, 1..4) => 8 << 20,
+                (_, 4..40) => 1 << 20,
+                (_, 40..340) => random.between(64 << 10, 256 << 10),
+                _ => random.between(1 << 10, 16 << 10),
+            };
+            let place = folder.join(format!("{:02}/{:02}", nth % 7, nth % 31));
+            fs::create_dir_all(&place)?;
+            let mut content = Vec::with_capacity(size + 8);
+            while content.len() < size {
+                content.extend_from_slice(&random.next().to_le_bytes());
+            }
+            content.truncate(size);
+            fs::write(place.join(format!("part_{nth:08}.tar.lzo")), content)?;
+        }
+        Ok(())
+    }
+}
+
+/// Marsaglia's xorshift.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn between(&mut self, low: usize, high: usize) -> usize {
+        low + (self.next() as usize) % (high - low)
+    }
+}
+
+/// Fails unless `copy` has the files of `source` with the same bytes, and no others but those of a sync itself.
+pub(super) fn compare(source: &Path, copy: &Path) -> Result<()> {
+    let (source, copy) = (files(source)?, files(copy)?);
+    if let Some(name) = source.keys().find(|name| !copy.contains_key(*name)) {
+        return Err(format!("{} is missing", name.display()).into());
+    }
+    if let Some(name) = copy.keys().find(|name| !source.contains_key(*name)) {
+        return Err(format!("{} is too much", name.display()).into());
+    }
+    for (name, path) in &source {
+        if fs::read(path)? != fs::read(&copy[name])? {
+            return Err(format!("{} is not the same", name.display()).into());
+        }
+    }
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next)? {
+            let path = entry?.path();
+            match path.is_dir() {
+                true if path.ends_with(".ceph-backup") => {}
+                true => folders.push(path),
+                false => drop(found.insert(path.strip_prefix(folder)?.to_owned(), path)),
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_differ_are_told_apart() {
+        let [one, two] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+        Set::Small(9).make(one.path()).expect("made");
+        Set::Small(9).make(two.path()).expect("made");
+        compare(one.path(), two.path()).expect("the same");
+        let path = two.path().join("03/03/part_00000003.tar.lzo");
+        let content = fs::read(&path).expect("a file");
+        fs::write(&path, [&content[1..], b"x"].concat()).expect("written");
+        compare(one.path(), two.path()).expect_err("other bytes");
+        fs::remove_file(&path).expect("removed");
+        compare(one.path(), two.path()).expect_err("one is missing");
+        compare(two.path(), one.path()).expect_err("one is too much");
+    }
+}
