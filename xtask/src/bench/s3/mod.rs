@@ -43,8 +43,11 @@ pub(crate) struct Options {
     program: PathBuf,
 }
 
+/// Ours and the peer.
+type Sides = [(Tool, Work); 2];
+
 /// What is measured against what with each set of files, and how much of the peer's time it may take at most, where that is promised.
-const ROWS: [([(Tool, Work); 2], Option<f64>); 13] = [
+const ROWS: [(Sides, Option<f64>); 13] = [
     ([(Tool::Ours, Work::Down), (Tool::S5cmd, Work::Down)], Some(0.9)),
     ([(Tool::Ours, Work::Down), (Tool::Rclone, Work::Down)], None),
     ([(Tool::Ours, Work::Down), (Tool::RcloneTuned, Work::Down)], None),
