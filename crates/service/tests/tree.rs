@@ -118,6 +118,14 @@ async fn two_in_the_same_minute_are_two_dumps() {
     }
     let listed = tree.list("shop").await.expect("listed");
     assert_eq!(names(&listed), ["2026-11-20/shop2026-11-20-10-15.sql.gz", "2026-11-20/shop2026-11-20-10-16.sql.gz"]);
+    // A name that somebody takes while the dump is written stays theirs.
+    let (file, theirs) = (root.path().to_owned(), "2026-11-20/shop2026-11-20-10-17.sql.gz");
+    let slow = body::piped(move |mut out| async move {
+        foreign(&file, theirs);
+        Ok(tokio::io::AsyncWriteExt::write_all(&mut out, b"x").await?)
+    });
+    let taken = tree.put("shop", at("2026-11-20T10:15:30Z"), slow).await.expect_err("it is taken");
+    assert_eq!((taken.kind(), std::fs::metadata(root.path().join(theirs)).expect("there").len()), (Kind::AlreadyExists, 0));
 }
 
 #[tokio::test]
