@@ -12,9 +12,10 @@ use crate::connect::{Purpose, Session, connect};
 use crate::counts;
 use crate::facts::{PartFacts, Stage};
 use crate::globals::{self, GlobalsOptions};
+use crate::origin::origin;
 use crate::pg_error::pg_error;
 use crate::quote::ident;
-use crate::snapshot::{Database, Options, TEXTS, origin};
+use crate::snapshot::{Database, Options, TEXTS};
 
 /// What to take of a cluster, and how.
 #[derive(Debug, Clone, Default)]

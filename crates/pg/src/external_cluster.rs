@@ -62,7 +62,7 @@ impl Source for ExternalCluster {
             return Err(Error::new(Kind::NotFound, format!("the cluster has no database {} to connect to", ident(name)))
                 .with_hint("the names are as they are, without quotes and in their own case"));
         }
-        let origin = crate::snapshot::origin(&session).await.map(|(origin, ..)| origin)?;
+        let origin = crate::origin::origin(&session).await.map(|(origin, ..)| origin)?;
         let version = session.version;
         session.close().await;
         let header = crate::header(version, "UTF8");

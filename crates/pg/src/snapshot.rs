@@ -1,6 +1,6 @@
 //! One database as a source: one instant, read by several connections.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -8,7 +8,6 @@ use backup_core::{
     Context, Doing, Error, Event, Key, Kind, Name, Origin, Part, Reading, Result, Snapshot, Source, Stored, body,
 };
 use futures_util::future::try_join_all;
-use tokio_postgres::error::SqlState;
 
 use crate::catalog::{Catalog, few};
 use crate::config::Config;
@@ -16,12 +15,14 @@ use crate::connect::{Purpose, Session, connect};
 use crate::facts::{Instant, PartFacts, Stage};
 use crate::globals::{self, DatabaseRecord};
 use crate::inventory::Inventory;
+use crate::lock::{Locked, lock, lock_again};
+use crate::origin::origin;
 use crate::pg_error::pg_error;
-use crate::plan::{Content, Cut, Planned, Planner, Size};
+use crate::plan::{Content, Cut, Planned, Planner};
 use crate::pool::Pool;
-use crate::quote::{ident, literal, qualified};
+use crate::quote::{ident, literal};
 use crate::script::{Item, Scanner};
-use crate::{Version, copy, facts, large_objects, plan};
+use crate::{copy, large_objects, plan};
 
 /// What to take of a database, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,9 +66,6 @@ pub struct Database {
 
 /// How many parts may be open at once where all of them are in memory.
 pub(crate) const TEXTS: usize = 4;
-
-/// `HEAP_TABLE_AM_OID` of `catalog/pg_am.dat`: whose files are as long as what is in them.
-const HEAP: u32 = 2;
 
 /// Tables of fewer bytes share a part.
 const PACK: u64 = 8 << 20;
@@ -284,110 +282,6 @@ async fn begin(session: &Session) -> Result<()> {
 async fn export(leader: &Session) -> Result<String> {
     let row = leader.client.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
     Ok(row.map_err(|error| pg_error("export the snapshot", error))?.get(0))
-}
-
-/// How the tables were locked.
-enum Locked {
-    /// All of them. How large each is, if that was asked for and its access method says it; and whether that is known of all.
-    All { sizes: HashMap<u32, Size>, all_known: bool },
-    /// This one changed between the instant and the lock.
-    Changed(String),
-}
-
-/// Locks every table against changes of its definition, and looks at the files that they have then: by the leader alone, since others
-/// would wait behind whoever waits for its locks.
-async fn lock(leader: &Session, sizes: bool) -> Result<Locked> {
-    let sql = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
-               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-               WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' \
-               AND n.nspname <> 'information_schema' ORDER BY c.oid";
-    let tables = leader.client.query_typed(sql, &[]).await.map_err(|error| pg_error("list the tables", error))?;
-    let is_text = |row: &tokio_postgres::Row| row.try_get::<_, &str>(1).is_ok() && row.try_get::<_, &str>(2).is_ok();
-    if let Some(row) = tables.iter().find(|row| !is_text(row)) {
-        return Err(Error::failed(format!("the name of the table with OID {} is no UTF-8", row.get::<_, u32>(0)))
-            .with_hint("rename it, or take the cluster with --source pg_dumpall"));
-    }
-    for tables in tables.chunks(500) {
-        let names: Vec<String> = tables.iter().map(|row| qualified(row.get(1), row.get(2))).collect();
-        let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", names.join(", ONLY "));
-        if let Err(error) = leader.client.batch_execute(&sql).await {
-            if matches!(error.code(), Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME)) {
-                let message = error.as_db_error().map_or_else(String::new, |error| error.message().to_owned());
-                return Ok(Locked::Changed(message));
-            }
-            return Err(pg_error("lock the tables against changes of their definitions", error));
-        }
-    }
-    // The catalog is read as of the instant, the functions look at what is now: a table that was rewritten or truncated
-    // in between would look empty to us.
-    let bytes = |oid: &str| if sizes { format!("pg_catalog.pg_relation_size({oid})") } else { "NULL::bigint".to_owned() };
-    let sql = format!(
-        "SELECT c.oid, CASE WHEN pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode \
-         THEN c.oid::pg_catalog.regclass::text END, CASE WHEN c.relam = {HEAP} THEN {} END, \
-         COALESCE({}, 0), pg_catalog.current_setting('block_size')::bigint FROM pg_catalog.pg_class c \
-         WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384",
-        bytes("c.oid"),
-        bytes("NULLIF(c.reltoastrelid, 0)")
-    );
-    let rows = leader.client.query_typed(&sql, &[]).await.map_err(|error| pg_error("look at the tables again", error))?;
-    let locked: HashSet<u32> = tables.iter().map(|row| row.get(0)).collect();
-    let changed = rows.iter().filter(|row| locked.contains(&row.get(0))).find_map(|row| row.get(1));
-    let number = |row: &tokio_postgres::Row, at| row.get::<_, Option<i64>>(at).and_then(|number| u64::try_from(number).ok());
-    let size = |row: &tokio_postgres::Row| {
-        let (own, long) = (number(row, 2)?, number(row, 3)?);
-        Some((row.get(0), Size { pages: own / number(row, 4)?.max(1), bytes: own + long }))
-    };
-    let sizes: HashMap<u32, Size> = rows.iter().filter_map(size).collect();
-    let all_known = sizes.len() == rows.len();
-    Ok(changed.map_or(Locked::All { sizes, all_known }, Locked::Changed))
-}
-
-/// Locks the tables in the worker's transaction too, without waiting: whoever waits for the leader's lock to go would be
-/// in front of the worker, and both would wait for ever.
-async fn lock_again(client: &tokio_postgres::Client, slices: &[copy::Slice]) -> Result<()> {
-    let read = slices.iter().filter(|slice| !slice.empty);
-    let names: Vec<String> = read.map(|slice| qualified(&slice.table.schema, &slice.table.name)).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT", names.join(", ONLY "));
-    client.batch_execute(&sql).await.map_err(|error| {
-        let waiting = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
-        let error = pg_error("lock tables that another session waits to change", error);
-        if waiting { error.with_hint("run it again when the change of the tables is through") } else { error }
-    })
-}
-
-pub(crate) async fn origin(leader: &Session) -> Result<(Origin, Instant, String)> {
-    let (replayed, current) = match leader.version.at_least(10) {
-        true => ("pg_last_wal_replay_lsn", "pg_current_wal_lsn"),
-        false => ("pg_last_xlog_replay_location", "pg_current_xlog_location"),
-    };
-    // Before 9.6 the server tells its own number only to replicas; when its folder was made is as good.
-    let identity = match leader.version >= Version(90_600) {
-        true => "SELECT system_identifier FROM pg_catalog.pg_control_system()",
-        false => "SELECT pg_catalog.date_part('epoch', modification)::bigint FROM pg_catalog.pg_stat_file('PG_VERSION')",
-    };
-    let sql = format!(
-        "SELECT ({identity}), pg_catalog.current_setting('server_version'), \
-         pg_catalog.current_database()::text, pg_catalog.pg_is_in_recovery(), \
-         pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-         CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.{replayed}() \
-         ELSE pg_catalog.{current}() END::text, pg_catalog.current_setting('server_encoding'), \
-         (SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10)"
-    );
-    let row = leader.client.query_one(&sql, &[]).await.map_err(|error| pg_error("ask the server who it is", error))?;
-    let instant = Instant { time: row.get(4), lsn: row.get::<_, Option<String>>(5).unwrap_or_default() };
-    let mut known = backup_core::Facts::new();
-    known.insert("database".into(), row.get::<_, String>(2).into());
-    known.insert("standby".into(), row.get::<_, bool>(3).into());
-    known.insert("time".into(), instant.time.clone().into());
-    known.insert("lsn".into(), instant.lsn.clone().into());
-    known.insert("superuser".into(), row.get::<_, Option<String>>(7).into());
-    known.insert("reader".into(), facts::READER.into());
-    let identity = facts::identity(row.get(0));
-    let encoding = if row.get::<_, String>(6) == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
-    Ok((Origin { kind: "postgresql".into(), identity, version: row.get(1), facts: known }, instant, encoding.into()))
 }
 
 /// Makes sure that a text of definitions has nothing in it but statements, each with its end.
