@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use backup_cli::{Answers, Face, one_line, secret, size};
-use backup_core::{BackupId, Context, Doing, Result};
+use backup_core::{BackupId, Context, Doing, Error, Result};
 use backup_pg::Config;
 use backup_pg::quote::ident;
 use backup_pg::restore::{Before, Opened, Script, Swapped};
@@ -95,7 +95,10 @@ impl Restore {
             swapped.doing(|| format!("restore {} into {into}", dump.key))
         };
         let swapped = Box::pin(self.down.meanwhile(&shelf.face(face, kept.tree.root()), &journalled()?, work)).await?;
-        show(face, dump, &into, &swapped)
+        show(face, dump, &into, &swapped)?;
+        let undropped =
+            |error: Error| error.with_hint(format!("{into} is restored and in its place: drop the old one by hand"));
+        swapped.undropped.map_or(Ok(()), |error| Err(undropped(error)))
     }
 
     /// How the server is reached: as the user of the backups, or as the administrator.
@@ -173,7 +176,7 @@ fn one_by_one(steps: &[String]) -> String {
 
 /// What was done.
 fn show(face: &Face, dump: &Dump, into: &str, swapped: &Swapped) -> Result<()> {
-    let Swapped { tables, rows, top, kept, granted, switched } = swapped;
+    let Swapped { tables, rows, top, kept, granted, switched, undropped: _ } = swapped;
     let switched = switched.as_millis();
     let mut lines =
         vec![format!("restored {into} from {}: {tables} tables, {rows} rows, swapped in within {switched} ms", dump.key)];

@@ -52,7 +52,7 @@ pub struct Opened {
 }
 
 /// What was brought back.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Swapped {
     /// How many tables there are.
     pub tables: u64,
@@ -62,6 +62,8 @@ pub struct Swapped {
     pub top: Vec<(String, u64)>,
     /// Where what was there before is kept.
     pub kept: Option<String>,
+    /// Why it is kept although it was to be dropped: the new database is in its place all the same.
+    pub undropped: Option<Error>,
     /// Privileges that the old database had and the script has not, given again.
     pub granted: Vec<String>,
     /// How long it took from the first session that was told to go to the new database under the name.
@@ -151,15 +153,16 @@ impl Script {
         }
         swapped.switched = begun.elapsed();
         if let Some(kept) = place.kept() {
-            if self.drop_old {
-                let dropped = drop_database(&self.config, &place.beside(&self.config).await?, kept).await;
-                dropped.map_err(|error| error.with_hint("the new database is in its place: drop the old one by hand"))?;
-            } else {
-                swapped.kept = Some(kept.to_owned());
-            }
+            // From here on nothing fails: who serves the new database must not be kept down for the old one.
+            swapped.undropped = if self.drop_old { self.drop_kept(&place, kept).await.err() } else { None };
+            swapped.kept = Some(kept.to_owned()).filter(|_| !self.drop_old || swapped.undropped.is_some());
         }
         lock.close().await;
         Ok(swapped)
+    }
+
+    async fn drop_kept(&self, place: &Place, kept: &str) -> Result<()> {
+        drop_database(&self.config, &place.beside(&self.config).await?, kept).await
     }
 
     /// Everything between the new database and the swap.
