@@ -21,6 +21,8 @@ mod patient;
 mod sdk;
 #[cfg(feature = "sdk")]
 mod text;
+#[cfg(feature = "sdk")]
+mod whole;
 
 pub use access::{Access, Credentials};
 #[cfg(feature = "sdk")]

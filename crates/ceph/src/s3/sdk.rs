@@ -30,6 +30,7 @@ use tokio::io::AsyncReadExt;
 
 use super::failure::{Failure, Subject};
 use super::patient::Patient;
+use super::whole::Whole;
 use super::{Access, Bucket, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload, etag, http, text};
 
 /// How long it waits before a request is made again: about this, then longer each time.
@@ -58,6 +59,7 @@ pub fn connect(access: &Access) -> Result<SharedGateway> {
         .timeout_config(TimeoutConfig::builder().connect_timeout(access.connect_timeout).build())
         .disable_clock_skew_correction(true)
         .disable_s3_express_session_auth(true)
+        .interceptor(Whole)
         .identity_cache(IdentityCache::no_cache());
     config = match &access.credentials {
         Some(keys) => config.credentials_provider(aws_sdk_s3::config::Credentials::new(
@@ -162,6 +164,9 @@ impl Gateway for Sdk {
             })
         };
         let next = answer.next_continuation_token().map(str::to_owned);
+        if answer.is_truncated().is_none() {
+            return Err(Error::failed(format!("the listing of s3://{bucket}/{prefix} breaks off")));
+        }
         if answer.is_truncated() == Some(true) && next.is_none() {
             return Err(Error::failed(format!(
                 "the listing of s3://{bucket}/{prefix} breaks off: the server names no next page"
