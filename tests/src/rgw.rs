@@ -71,6 +71,11 @@ impl Rgw {
     /// # Panics
     /// When it does not start; the message has the words of its programs. Where Ceph is missing and `REQUIRE_SERVICES=1` is set.
     pub fn start() -> Option<Self> {
+        Self::with_pages_of(1000)
+    }
+
+    /// One whose listings have at most so many lines a page, so that few objects make many pages; else as [`Rgw::start`].
+    pub fn with_pages_of(lines: u32) -> Option<Self> {
         let root = home().join("ceph-16");
         if !root.join("complete").exists() {
             skipped(&format!("Ceph is not in {}: run ci/install", root.display()), false);
@@ -79,7 +84,7 @@ impl Rgw {
         // Another process can take the free ports before the servers do.
         let mut failure = String::new();
         for _ in 0..5 {
-            match Self::try_start(&root) {
+            match Self::try_start(&root, lines) {
                 Ok(rgw) => return Some(rgw),
                 Err(log) => failure = log,
             }
@@ -96,7 +101,7 @@ impl Rgw {
         SHARED.get_or_init(Self::start).as_ref()
     }
 
-    fn try_start(root: &Path) -> Result<Self, String> {
+    fn try_start(root: &Path, lines: u32) -> Result<Self, String> {
         let bin = root.join("usr/bin");
         let dir = tempfile::Builder::new().prefix("backup-rgw-").tempdir().expect("a temporary folder").keep();
         for folder in ["mon", "osd"] {
@@ -105,7 +110,7 @@ impl Rgw {
         certificate(&dir);
         let free = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
         let [monitor, port, tls_port] = free.map(|free| free.local_addr().expect("its address").port());
-        std::fs::write(dir.join("ceph.conf"), conf(root, &dir, monitor, port, tls_port)).expect("ceph.conf");
+        std::fs::write(dir.join("ceph.conf"), conf(root, &dir, [monitor, port, tls_port], lines)).expect("ceph.conf");
         let entity = |name| format!("[{name}]\nkey = {KEY}\ncaps mon = \"allow *\"\ncaps osd = \"allow *\"\n");
         let keyring = ["mon.", "osd.0", "client.admin", "client.gateway"].map(entity).concat();
         std::fs::write(dir.join("keyring"), keyring).expect("a keyring");
@@ -223,7 +228,7 @@ impl Drop for Rgw {
 }
 
 /// One copy of everything, and servers that answer at once where the usual ones collect changes first.
-fn conf(root: &Path, dir: &Path, monitor: u16, port: u16, tls_port: u16) -> String {
+fn conf(root: &Path, dir: &Path, [monitor, port, tls_port]: [u16; 3], lines: u32) -> String {
     let libraries = root.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
     let (libraries, dir) = (libraries.display(), dir.display());
     format!(
@@ -267,6 +272,7 @@ osd_crush_initial_weight = 1
 rgw_data = {dir}
 rgw_frontends = beast endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port} ssl_certificate={dir}/server.crt ssl_private_key={dir}/server.key
 rgw_thread_pool_size = 32
+rgw_max_listing_results = {lines}
 rgw_rados_pool_pg_num_min = 4
 rgw_gc_obj_min_wait = 10
 rgw_gc_processor_period = 10

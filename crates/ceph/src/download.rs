@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::SharedGateway;
+use crate::{Head, SharedGateway};
 
 /// How much is asked for at once, in bytes.
 const PIECE: u64 = 8 << 20;
@@ -32,15 +32,26 @@ pub async fn download(
     range: Option<Range<u64>>,
     width: usize,
 ) -> Result<Body> {
+    open(gateway, bucket, key, range, width).await.map(|(_, body)| body)
+}
+
+/// The same, and what is known of the object.
+pub(crate) async fn open(
+    gateway: &SharedGateway,
+    bucket: &str,
+    key: &str,
+    range: Option<Range<u64>>,
+    width: usize,
+) -> Result<(Head, Body)> {
     let (start, end) = range.map_or((0, u64::MAX), |range| (range.start, range.end));
     if start >= end {
-        gateway.head(bucket, key).await?;
-        return Ok(body::from_bytes(Bytes::new()));
+        return Ok((gateway.head(bucket, key).await?, body::from_bytes(Bytes::new())));
     }
     let piece = start..end.min(start.saturating_add(PIECE));
     let (head, first) = gateway.get(bucket, key, Some(piece.clone()), None).await?;
     let end = end.min(head.size);
-    let object = Arc::new(Object { gateway: gateway.clone(), bucket: bucket.to_owned(), key: key.to_owned(), etag: head.etag });
+    let etag = head.etag.clone();
+    let object = Arc::new(Object { gateway: gateway.clone(), bucket: bucket.to_owned(), key: key.to_owned(), etag });
     let mut pieces = Pieces {
         object: object.clone(),
         next: piece.end.min(end).max(start),
@@ -53,7 +64,7 @@ pub async fn download(
     pieces.ahead.push_back(AbortOnDropHandle::new(tokio::spawn(task)));
     let bytes =
         stream::try_unfold(pieces, async |mut pieces| Ok::<_, io::Error>(pieces.next().await?.map(|bytes| (bytes, pieces))));
-    Ok(body::sound(StreamReader::new(Box::pin(bytes))))
+    Ok((head, body::sound(StreamReader::new(Box::pin(bytes)))))
 }
 
 /// An object as it was when it was opened.

@@ -39,30 +39,40 @@ impl Destination {
     /// What is smaller than a part goes in one request, with [`New::only_if_absent`] as its condition; more goes in parts, for which it
     /// is looked at before the first and before the last step, since gateways of Ceph know no condition there. After an error or a
     /// dropped future the object is absent or whole.
-    pub async fn put(&self, mut body: Body) -> Result<Put> {
+    pub async fn put(&self, body: Body) -> Result<Put> {
+        self.store(body).await.map(|(put, _)| put)
+    }
+
+    /// The same, and the ETag that the object has.
+    pub(crate) async fn store(&self, mut body: Body) -> Result<(Put, String)> {
         let mut reading = Reading { hasher: sha2::Sha256::new(), size: 0 };
         let most = self.part_size(1)?;
         let first = self.told(reading.fill(&mut body, most).await)?;
-        if first.len() < most {
-            self.single(first).await?;
+        let etag = if first.len() < most {
+            self.single(first).await?
         } else {
             self.absent().await?;
             let id = self.gateway.begin(&self.bucket, &self.key, &self.new).await?;
             let mut begun = Begun { to: self, id: Some(id.clone()) };
             match self.parts(&id, first, &mut body, &mut reading).await {
-                Ok(()) => begun.id = None,
+                Ok(etag) => {
+                    begun.id = None;
+                    etag
+                }
                 Err(error) => {
                     begun.give_up().await;
                     return Err(error);
                 }
             }
-        }
-        Ok(Put { size: reading.size, sha256: reading.hasher.into() })
+        };
+        Ok((Put { size: reading.size, sha256: reading.hasher.into() }, etag))
     }
 
     /// Stores an object in one request.
-    async fn single(&self, bytes: Bytes) -> Result<()> {
+    async fn single(&self, bytes: Bytes) -> Result<String> {
         let mut new = self.new.clone();
+        // That of another put, where an object is stored as another was.
+        new.metadata.retain(|(name, _)| name != OWN);
         let own = format!("{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1));
         if new.only_if_absent {
             new.metadata.push((OWN.to_owned(), own.clone()));
@@ -72,14 +82,14 @@ impl Destination {
             Err(error) if error.kind() == Kind::AlreadyExists && new.only_if_absent => {
                 let head = self.gateway.head(&self.bucket, &self.key).await?;
                 let is_own = head.metadata.iter().any(|(name, value)| name == OWN && *value == own);
-                if is_own { Ok(()) } else { Err(error) }
+                if is_own { Ok(head.etag) } else { Err(error) }
             }
-            put => put.map(drop),
+            put => put,
         }
     }
 
     /// Stores the parts, of which `first` is read already, and makes the object of them.
-    async fn parts(&self, id: &str, first: Bytes, body: &mut Body, reading: &mut Reading) -> Result<()> {
+    async fn parts(&self, id: &str, first: Bytes, body: &mut Body, reading: &mut Reading) -> Result<String> {
         let mut parts = Vec::new();
         let mut sending = JoinSet::new();
         let (mut number, mut bytes) = (1, first);
@@ -110,10 +120,10 @@ impl Destination {
             Err(error) if error.kind() == Kind::NotFound => {
                 let head = self.gateway.head(&self.bucket, &self.key).await;
                 let expected = s3::etag::of_parts(parts.iter().map(|(_, etag)| etag.as_str()));
-                let is_own = head.is_ok_and(|head| head.size == reading.size && Some(head.etag) == expected);
-                if is_own { Ok(()) } else { Err(error) }
+                let own = head.ok().filter(|head| head.size == reading.size && Some(&head.etag) == expected.as_ref());
+                own.map(|head| head.etag).ok_or(error)
             }
-            complete => complete.map(drop),
+            complete => complete,
         }
     }
 

@@ -1,23 +1,23 @@
-//! The bucket at an end of a sync: listed page by page, and filled with objects of one or many parts.
+//! The bucket at an end of a sync: listed page by page, filled, and asked for what it has.
 
 use std::fmt;
 
 use backup_core::{Body, Error, Kind, Result};
-use bytes::{BufMut, BytesMut};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::io::AsyncReadExt;
+use tokio_util::task::TaskTracker;
 
-use super::content::{Check, Match};
 use super::item::Item;
 use super::names;
-use super::pace::Pace;
-use crate::s3::{Listing, New, SharedGateway};
+use crate::s3::{Head, Listing, New, SharedGateway};
+use crate::{Destination, PART_SIZES, Transfer};
 
-/// The most parts that an object can have.
-const PARTS: u64 = 10_000;
-/// The least size of a part that is not the last, in bytes.
-const LEAST: u64 = 5 << 20;
+/// How many lines of a listing are asked for at once: the most that servers give.
+const PAGE: u32 = 1000;
+/// The longest key, in bytes.
+const LONGEST: usize = 1024;
+/// The most parts that are all of one size, so that their size can be found out from the ETag.
+const PARTS: u64 = 4_999;
 
 /// A bucket, and what every key in it begins with.
 #[derive(Debug, Clone)]
@@ -25,15 +25,6 @@ pub(super) struct Bucket {
     pub(super) gateway: SharedGateway,
     pub(super) bucket: String,
     pub(super) base: String,
-}
-
-/// An object as it was stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stored {
-    /// Its ETag.
-    pub(super) etag: String,
-    /// Whether its content is that of the object it was made of.
-    pub(super) content: Match,
 }
 
 impl Bucket {
@@ -45,7 +36,7 @@ impl Bucket {
     ///
     /// It ends where the server says that the last page was the last. A page that does not lead on is an error.
     pub(super) fn list(&self, stem: &str) -> BoxStream<'static, Result<Item>> {
-        let listing = Listing { prefix: self.key(stem), ..Listing::default() };
+        let listing = Listing { prefix: self.key(stem), most: Some(PAGE), ..Listing::default() };
         let pages = stream::try_unfold((self.clone(), listing, Some(None::<String>)), async |(this, listing, next)| {
             let Some(token) = next else { return Ok(None) };
             let page = this.gateway.list(&this.bucket, &listing, token.as_deref()).await?;
@@ -71,10 +62,8 @@ impl Bucket {
     /// Whether the server says both that there is no such object and that the bucket is there.
     pub(super) async fn is_gone(&self, name: &str) -> Result<bool> {
         let key = self.key(name);
-        match self.gateway.head(&self.bucket, &key).await {
-            Ok(_) => return Ok(false),
-            Err(error) if error.kind() == Kind::NotFound => {}
-            Err(error) => return Err(error),
+        if self.look(name).await?.is_some() {
+            return Ok(false);
         }
         // That it is not there is said of an object in a bucket that is not there, too.
         let listing = Listing { prefix: key.clone(), most: Some(1), ..Listing::default() };
@@ -82,55 +71,46 @@ impl Bucket {
         Ok(page.objects.first().is_none_or(|object| object.key != key))
     }
 
-    /// Stores `size` bytes of `body`, in parts of `part_size` if there are more. At most one part is held in memory.
+    /// Stores `body`, which has `size` bytes, in parts if there are `part_size` of them or more, and returns its ETag.
     ///
-    /// Content that `check` says is another is never stored.
-    #[expect(clippy::too_many_arguments, reason = "what is stored, and how")]
+    /// Holds at most two parts in memory. Dropped, it leaves it to `tasks` to give up what was begun.
     pub(super) async fn store(
         &self,
         name: &str,
         size: u64,
-        mut body: Body,
-        new: &New,
+        body: Body,
+        new: New,
         part_size: u64,
-        pace: &Pace,
-        mut check: Check,
-    ) -> Result<Stored> {
-        let key = self.key(name);
-        let part_size = part_size.max(LEAST).max(size.div_ceil(PARTS).next_multiple_of(1 << 20));
-        if size <= part_size {
-            let bytes = take(&mut body, size, pace).await?;
-            end(&mut body, name).await?;
-            check.update(&bytes);
-            let content = sound(check)?;
-            let etag = self.gateway.put(&self.bucket, &key, bytes.freeze(), new).await?;
-            return Ok(Stored { etag, content });
+        tasks: &TaskTracker,
+    ) -> Result<String> {
+        let part_size = part_size.max(*PART_SIZES.start()).max(size.div_ceil(PARTS).next_multiple_of(1 << 20));
+        let transfer = Transfer { part_size, width: 1 };
+        let (gateway, bucket, key, tasks) = (self.gateway.clone(), self.bucket.clone(), self.key(name), tasks.clone());
+        let to = Destination { gateway, bucket, key, new, transfer, tasks };
+        to.store(body).await.map(|(_, etag)| etag)
+    }
+
+    /// What is known of an object; `None` where the server says that it is not there.
+    pub(super) async fn look(&self, name: &str) -> Result<Option<Head>> {
+        match self.gateway.head(&self.bucket, &self.key(name)).await {
+            Ok(head) => Ok(Some(head)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        let upload = self.gateway.begin(&self.bucket, &key, new).await?;
-        let parts = async {
-            let (mut parts, mut left) = (Vec::new(), size);
-            for number in 1.. {
-                let bytes = take(&mut body, left.min(part_size), pace).await?;
-                left -= bytes.len() as u64;
-                check.update(&bytes);
-                let etag = self.gateway.part(&self.bucket, &key, &upload, number, bytes.freeze()).await?;
-                parts.push((number, etag));
-                if left == 0 {
-                    break;
-                }
-            }
-            end(&mut body, name).await?;
-            let content = sound(check)?;
-            let etag = self.gateway.complete(&self.bucket, &key, &upload, &parts).await?;
-            Ok(Stored { etag, content })
-        };
-        match parts.await {
-            Ok(stored) => Ok(stored),
-            Err(error) => {
-                // Nobody is helped by knowing that this failed too: uploads that are left are listed by the server.
-                let _ = self.gateway.abort(&self.bucket, &key, &upload).await;
-                Err(error)
-            }
+    }
+
+    /// Copies an object into `trash`, and fails unless it is there then.
+    pub(super) async fn keep(&self, name: &str, trash: &str) -> Result<()> {
+        let kept = format!("{trash}/{name}");
+        let (from, to) = (self.key(name), self.key(&kept));
+        if to.len() > LONGEST {
+            let error = Error::failed(format!("the key of {name:?} would be too long in the trash"));
+            return Err(error.with_hint("sync it with --no-trash"));
+        }
+        self.gateway.copy((&self.bucket, &from), (&self.bucket, &to), None).await?;
+        match (self.look(name).await?, self.look(&kept).await?) {
+            (Some(from), Some(to)) if from.size == to.size => Ok(()),
+            _ => Err(Error::failed(format!("{name:?} was not kept in the trash although the server said so"))),
         }
     }
 }
@@ -138,34 +118,5 @@ impl Bucket {
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.base)
-    }
-}
-
-/// The next `size` bytes of `body`, which has to have them.
-async fn take(body: &mut Body, size: u64, pace: &Pace) -> Result<BytesMut> {
-    let size = usize::try_from(size).map_err(|_| Error::failed("a part is larger than the memory"))?;
-    let mut bytes = BytesMut::with_capacity(size);
-    while bytes.len() < size {
-        let free = size - bytes.len();
-        let read = body.read_buf(&mut (&mut bytes).limit(free)).await?;
-        if read == 0 {
-            return Err(Error::damaged(format!("{free} bytes are missing at its end")));
-        }
-        pace.take(read).await;
-    }
-    Ok(bytes)
-}
-
-async fn end(body: &mut Body, name: &str) -> Result<()> {
-    match body.read(&mut [0; 1]).await? {
-        0 => Ok(()),
-        _ => Err(Error::failed(format!("{name:?} became longer while it was read"))),
-    }
-}
-
-fn sound(check: Check) -> Result<Match> {
-    match check.finish() {
-        Match::No => Err(Error::damaged("its content has another MD5 than it should").with_hint("run it again")),
-        content => Ok(content),
     }
 }

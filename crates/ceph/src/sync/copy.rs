@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use backup_core::{Doing, Error, Kind, Result, Sha256};
+use backup_core::{Doing, Error, Kind, Result, Sha256, body};
 use bytes::{BufMut, BytesMut};
 use rustix::fs::{Gid, Mode, Uid};
 use tokio::io::AsyncReadExt;
 
-use super::attrs::{Attrs, HEADER};
+use super::attrs::{Attrs, HEADER, is_md5};
 use super::bucket::Bucket;
 use super::compare::attrs;
 use super::content::{Check, Match};
 use super::item::Item;
 use super::names;
+use super::passing::{Found, passing};
 use super::record::Written;
 use super::run::{Run, Side};
 use super::tree::{Old, Tree};
+use crate::download;
 use crate::s3::etag::hex;
 use crate::s3::{Head, New};
 
@@ -27,7 +29,7 @@ use crate::s3::{Head, New};
 const WRITE: usize = 256 << 10;
 /// What is smaller is fetched anew after it broke off.
 const RESUMED: u64 = 1 << 20;
-/// How often an object is tried that breaks off or changes meanwhile.
+/// How often an object is tried that comes as another or changes meanwhile.
 const TRIES: usize = 3;
 /// The largest object that a server copies in one request.
 const COPIED: u64 = 5 << 30;
@@ -52,18 +54,22 @@ impl Run {
                 Ok(written) => return Ok((written, true)),
                 Err(error) => error,
             };
-            let is_final =
-                matches!(error.kind(), Kind::NotFound | Kind::AlreadyExists | Kind::Unproven | Kind::Usage | Kind::Cancelled);
-            if tried == TRIES || is_final || super::run::is_the_end(&error) {
+            // What came as another may come right, and what was changed may be had as it is now.
+            let ended = tried == TRIES || super::run::is_the_end(&error);
+            if ended || !(self.has_changed(&mut source).await || error.kind() == Kind::Damaged) {
                 return Err(error);
-            }
-            if let Side::Bucket(from) = &self.from {
-                // It may have changed since it was listed.
-                let head = from.gateway.head(&from.bucket, &from.key(&source.name)).await?;
-                (source.size, source.mark) = (head.size, head.etag);
             }
         }
         Err(Error::failed("it was not tried"))
+    }
+
+    /// Whether the source of a bucket is not what was listed; then it is what is there now.
+    async fn has_changed(&self, source: &mut Item) -> bool {
+        let Side::Bucket(from) = &self.from else { return false };
+        let Ok(Some(head)) = from.look(&source.name).await else { return false };
+        let listed = (source.size, std::mem::take(&mut source.mark));
+        (source.size, source.mark) = (head.size, head.etag);
+        listed != (source.size, source.mark.clone())
     }
 
     async fn download(&self, from: &Bucket, to: &Tree, source: &Item, old: Option<(&Item, bool)>) -> Result<Written> {
@@ -80,49 +86,42 @@ impl Run {
         };
         let (file, there) = to.blocking("write", &partial, open).await?;
         let range = (there > 0).then_some(there..size);
-        let (head, mut body) = from.gateway.get(&from.bucket, &from.key(&source.name), range, Some(&mark)).await?;
+        let (head, body) = download::open(&from.gateway, &from.bucket, &from.key(&source.name), range, 1).await?;
         let attrs = unchanged(&head, source)?;
         let check = Check::new(&mark, &attrs, size);
         let resume = move |_, _| resume(file, check, there);
-        let (mut file, mut check) = to.blocking("read", &partial, resume).await?;
-        let mut left = size - there;
+        let (mut file, check) = to.blocking("read", &partial, resume).await?;
+        let (mut body, found) = passing(body, size - there, check, &self.pace);
         let mut buffer = BytesMut::with_capacity(WRITE);
         loop {
             buffer.clear();
             while buffer.len() < WRITE {
                 let free = WRITE - buffer.len();
-                match body.read_buf(&mut (&mut buffer).limit(free)).await? {
-                    0 => break,
-                    read => self.pace.take(read).await,
+                if body.read_buf(&mut (&mut buffer).limit(free)).await? == 0 {
+                    break;
                 }
             }
             if buffer.is_empty() {
                 break;
             }
-            left = left
-                .checked_sub(buffer.len() as u64)
-                .ok_or_else(|| Error::damaged(format!("it has more than the {size} bytes that the listing says")))?;
             let write = move |_, _| {
                 file.write_all(&buffer)?;
-                check.update(&buffer);
-                Ok((file, check, buffer))
+                Ok((file, buffer))
             };
-            (file, check, buffer) = to.blocking("write", &partial, write).await?;
+            (file, buffer) = to.blocking("write", &partial, write).await?;
         }
-        if left > 0 {
-            return Err(Error::damaged(format!("{left} of its {size} bytes are missing")));
-        }
-        let found = check.finish();
-        if found == Match::No {
-            let remove = |tree: Tree, partial: PathBuf| tree.remove(&partial, None);
-            to.blocking("remove", &partial, remove).await?;
-        }
-        self.verified(found)?;
+        self.verified(&found);
         let attrs = if self.options.preserve { attrs } else { Attrs::default() };
         let modified = attrs.mtime.or_else(|| head.modified.map(|time| time.as_second()));
+        let listed = old.map(|(old, _)| (old.size, old.mark.as_str()));
         let old = self.old(old, &path);
         let place = path.clone();
+        let listed = listed.map(|(size, mark)| (size, mark.to_owned()));
         let finish = move |tree: Tree, partial: PathBuf| {
+            let now = tree.look(&place)?.map(|(size, modified)| (size, modified.to_string()));
+            if now.is_some() && now != listed {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
             dress(&file, &attrs, modified)?;
             file.sync_all()?;
             tree.place(&partial, &place, &old)?;
@@ -158,14 +157,18 @@ impl Run {
             metadata: vec![(HEADER.to_owned(), noted.to_string())],
             only_if_absent: old.is_none(),
         };
-        self.keep(to, &source.name, old).await?;
-        let body = backup_core::body::sound(tokio::fs::File::from_std(file));
-        let stored = to.store(&source.name, size, body, &new, self.options.part_size, &self.pace, check).await?;
+        if old.is_some() {
+            self.keep(to, &source.name, old).await?;
+        }
+        let (body, _) = passing(body::sound(tokio::fs::File::from_std(file)), size, check, &self.pace);
+        let etag = to.store(&source.name, size, body, new, self.options.part_size, &self.tasks).await?;
         let look = |tree: Tree, path: PathBuf| tree.look(&path);
         if from.blocking("look at", &source.path, look).await? != Some(before) {
-            return Err(Error::new(Kind::Unproven, "it was changed while it was read").with_hint("run it again"));
+            // What was stored was the file once, and is ours; it is not what the file is.
+            let error = Error::failed(format!("{:?} was changed while it was read", source.name)).with_hint("run it again");
+            self.report.failed(&error);
         }
-        Ok(Written { size, from: modified.to_string(), ..source.written(stored.etag) })
+        Ok(Written { size, from: modified.to_string(), ..source.written(etag) })
     }
 
     async fn transfer(&self, from: &Bucket, to: &Bucket, source: &Item, old: Option<(&Item, bool)>) -> Result<Written> {
@@ -186,16 +189,20 @@ impl Run {
             let new = new.storage_class.is_some().then_some(&new);
             to.gateway.copy((&from.bucket, &key), (&to.bucket, &place), new).await?;
             let copied = to.gateway.head(&to.bucket, &place).await?;
-            unchanged(&Head { etag: source.mark.clone(), ..copied.clone() }, source)?;
+            // That of parts may be another for the same content.
+            let etag = if is_md5(&source.mark) && is_md5(&copied.etag) { &copied.etag } else { &source.mark };
+            unchanged(&Head { etag: etag.clone(), ..copied.clone() }, source)?;
             return Ok(source.written(copied.etag));
         }
-        let (head, body) = from.gateway.get(&from.bucket, &key, None, Some(&source.mark)).await?;
+        let (head, body) = download::open(&from.gateway, &from.bucket, &key, None, 1).await?;
         let attrs = unchanged(&head, source)?;
-        self.keep(to, &source.name, old).await?;
-        let check = Check::new(&source.mark, &attrs, source.size);
-        let stored = to.store(&source.name, source.size, body, &new(&head), self.options.part_size, &self.pace, check).await?;
-        self.verified(stored.content)?;
-        Ok(source.written(stored.etag))
+        if old.is_some() {
+            self.keep(to, &source.name, old).await?;
+        }
+        let (body, found) = passing(body, source.size, Check::new(&source.mark, &attrs, source.size), &self.pace);
+        let etag = to.store(&source.name, source.size, body, new(&head), self.options.part_size, &self.tasks).await?;
+        self.verified(&found);
+        Ok(source.written(etag))
     }
 
     /// Where what is at the destination goes.
@@ -207,25 +214,25 @@ impl Run {
         }
     }
 
-    /// Keeps an object that is about to be replaced though this sync did not write it.
+    /// Fails unless an object that is about to be replaced is the one that was listed, and keeps it if this sync did not write it.
     async fn keep(&self, to: &Bucket, name: &str, old: Option<(&Item, bool)>) -> Result<()> {
-        if self.options.trash && old.is_some_and(|(_, is_ours)| !is_ours) {
-            let kept = to.key(&format!("{}/{name}", self.trash));
-            to.gateway.copy((&to.bucket, &to.key(name)), (&to.bucket, &kept), None).await?;
+        let (listed, is_ours) = old.map_or((None, true), |(old, is_ours)| (Some((old.size, &old.mark)), is_ours));
+        let head = to.look(name).await?;
+        if head.as_ref().map(|head| (head.size, &head.etag)) != listed {
+            return Err(Error::new(
+                Kind::AlreadyExists,
+                format!("s3://{}/{} is not what its listing shows", to.bucket, to.key(name)),
+            )
+            .with_hint("it was made or changed meanwhile: run it again"));
         }
-        Ok(())
+        if self.options.trash && !is_ours { to.keep(name, &self.trash).await } else { Ok(()) }
     }
 
-    fn verified(&self, content: Match) -> Result<()> {
-        match content {
-            Match::Yes => {}
-            Match::Unknown => self.report.count().unverified += 1,
-            Match::No => {
-                return Err(Error::damaged("its content has another MD5 than the server says")
-                    .with_hint("run it again; if it fails again the object is damaged, or the server encrypts it"));
-            }
+    /// Counts what came with nothing that tells its content.
+    fn verified(&self, found: &Found) {
+        if found.get() != Some(&Match::Yes) {
+            self.report.count().unverified += 1;
         }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use backup_core::{Doing, Error, Event, Kind, Result};
+use backup_core::{Doing, Error, Event, Result};
 use futures_util::StreamExt;
 
 use super::names;
@@ -13,9 +13,6 @@ use super::record::Written;
 use super::run::{Run, Side};
 use super::tree::Tree;
 use super::walk::streamed;
-
-/// The longest key, in bytes.
-const LONGEST: usize = 1024;
 
 /// A name, and size and mark of what has it at the destination.
 type Candidate = (String, u64, String);
@@ -81,10 +78,7 @@ impl Run {
     }
 
     async fn delete_one(&self, name: &str, size: u64, mark: &str) -> Result<()> {
-        if !self.is_gone(name).await? {
-            return Err(Error::damaged("the source has it although its listing did not show it")
-                .with_hint("nothing more was deleted; the listing of the source cannot be trusted"));
-        }
+        self.must_be_gone(name).await?;
         let cx = self.report.context();
         cx.tell(Event::Stage { what: &format!("delete {name:?}") });
         let done = match &self.to {
@@ -103,23 +97,13 @@ impl Run {
                 tree.blocking("delete", &path, work).await?
             }
             Side::Bucket(bucket) => {
-                let key = bucket.key(name);
-                let is_ours = match bucket.gateway.head(&bucket.bucket, &key).await {
-                    Ok(head) => head.size == size && head.etag == mark,
-                    Err(error) if error.kind() == Kind::NotFound => false,
-                    Err(error) => return Err(error),
-                };
+                let head = bucket.look(name).await?.ok_or_else(|| Error::failed("it is not there any more"))?;
+                let is_ours = head.size == size && head.etag == mark;
                 if is_ours && self.options.trash {
-                    let kept = bucket.key(&format!("{}/{name}", self.trash));
-                    if kept.len() > LONGEST {
-                        return Err(
-                            Error::failed("its key would be too long in the trash").with_hint("delete it with --no-trash")
-                        );
-                    }
-                    bucket.gateway.copy((&bucket.bucket, &key), (&bucket.bucket, &kept), None).await?;
+                    bucket.keep(name, &self.trash).await?;
                 }
                 if is_ours {
-                    bucket.gateway.delete(&bucket.bucket, &key).await?;
+                    bucket.gateway.delete(&bucket.bucket, &bucket.key(name)).await?;
                 }
                 is_ours
             }
@@ -134,7 +118,7 @@ impl Run {
     }
 
     /// Whether the source, asked for it by its name, does not have it.
-    async fn is_gone(&self, name: &str) -> Result<bool> {
+    pub(super) async fn is_gone(&self, name: &str) -> Result<bool> {
         match &self.from {
             Side::Bucket(bucket) => bucket.is_gone(name).await,
             Side::Folder(tree) => {

@@ -26,6 +26,8 @@ pub(super) enum Lie {
     Backwards(usize),
     /// Objects break off in the middle.
     Truncated,
+    /// Nothing of an object comes behind so many bytes.
+    Behind(usize),
     /// Objects have a wrong byte.
     Flipped,
     /// No object is there, if it is asked for by its name.
@@ -148,7 +150,7 @@ impl Gateway for Fake {
         let objects = state.buckets.get(bucket).ok_or_else(|| Error::new(Kind::NotFound, "NoSuchBucket"))?;
         let keys = objects.keys().filter(|key| key.starts_with(&listing.prefix));
         let mut keys: Vec<&String> = keys.filter(|key| next.is_none_or(|next| key.as_str() > next)).collect();
-        let most = listing.most.map_or(PAGE, |most| most as usize);
+        let most = listing.most.map_or(PAGE, |most| PAGE.min(most as usize));
         let mut next_page = (keys.len() > most).then(|| keys[most - 1].clone());
         keys.truncate(most);
         match lie {
@@ -177,8 +179,12 @@ impl Gateway for Fake {
         if if_match.is_some_and(|etag| etag != stored.etag) {
             return Err(Error::failed("412 Precondition Failed"));
         }
-        let range = range.map_or(0..stored.bytes.len(), |range| range.start as usize..range.end as usize);
-        let mut bytes = stored.bytes.slice(range).to_vec();
+        let size = stored.bytes.len();
+        let range = range.map_or(0..size, |range| size.min(range.start as usize)..size.min(range.end as usize));
+        let mut bytes = stored.bytes.slice(range.clone()).to_vec();
+        if let Some(Lie::Behind(most)) = lie {
+            bytes.truncate(most.saturating_sub(range.start));
+        }
         if lie == Some(Lie::Truncated) {
             bytes.truncate(bytes.len() / 2);
         }

@@ -9,6 +9,8 @@ mod compare;
 mod content;
 mod copy;
 mod delete;
+mod doubts;
+mod each;
 #[cfg(test)]
 mod fake;
 mod filter;
@@ -16,7 +18,9 @@ mod guard;
 mod item;
 mod merge;
 mod names;
+mod options;
 mod pace;
+mod passing;
 mod place;
 mod record;
 mod report;
@@ -29,6 +33,7 @@ mod walk;
 
 pub use filter::{Filter, Pattern};
 pub use guard::{Limits, Verdict};
+pub use options::{Options, Server};
 pub use place::{End, Route, bucket};
 pub use report::Summary;
-pub use run::{Options, Server, Synced, sync};
+pub use run::{Synced, sync};

@@ -4,92 +4,32 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backup_core::{Context, Doing, Error, Event, Kind, Name, Result};
+use backup_core::{Context, Doing, Error, Kind, Result};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::bucket::Bucket;
 use super::delete::Candidates;
-use super::filter::Filter;
-use super::guard::{self, Limits, Seen, Verdict};
+use super::doubts::Doubts;
+use super::each::Outcome;
+use super::guard::{self, Seen, Verdict};
 use super::item::Item;
-use super::merge::{self, Named, Pair};
+use super::merge;
 use super::names::OWN;
+use super::options::{Options, Server};
 use super::pace::Pace;
 use super::place::{End, Route};
-use super::record::{Record, Written};
+use super::record::Record;
 use super::report::{Report, Summary};
 use super::tree::Tree;
 use super::walk::Walk;
-use crate::s3::SharedGateway;
 
 /// How many objects are looked at beyond the first that is not done.
 const AHEAD: usize = 512;
 /// How many failures in a row are enough.
 const ENOUGH: u64 = 100;
-
-/// An S3 server, and what tells it from others.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// How it is asked.
-    pub gateway: SharedGateway,
-    /// Its URL: a record counts for what came from there.
-    pub endpoint: String,
-}
-
-/// How a sync is done.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What is passed over.
-    pub filter: Filter,
-    /// What may be deleted.
-    pub limits: Limits,
-    /// Move what is deleted, or replaced though this sync did not write it, into a folder or under a prefix of its own:
-    /// `.ceph-backup/trash/` and the time.
-    pub trash: bool,
-    /// Tell what would be done, and change nothing.
-    pub dry_run: bool,
-    /// How many objects are copied at once.
-    pub jobs: usize,
-    /// Bytes per second that all of them have together.
-    pub rate: Option<u64>,
-    /// Compare contents where sizes are equal and no record tells.
-    pub check_content: bool,
-    /// Pass over what the destination has, whatever it is.
-    pub skip_existing: bool,
-    /// Keep mode, owner and times of files in the header that s3cmd has for them.
-    pub preserve: bool,
-    /// Objects that are larger are stored in parts of this size, in bytes; each job holds one in memory.
-    pub part_size: u64,
-    /// The storage class of new objects, if not that of the source.
-    pub storage_class: Option<String>,
-    /// The media type of objects that are made of files.
-    pub mime_type: String,
-    /// A folder of this machine where records of buckets lie, and lists are sorted.
-    pub state: PathBuf,
-}
-
-impl Options {
-    /// Eight objects at once, contents compared, attributes kept, parts of 15 MiB, nothing deleted.
-    pub fn new(state: impl Into<PathBuf>) -> Self {
-        Self {
-            filter: Filter::default(),
-            limits: Limits::default(),
-            trash: true,
-            dry_run: false,
-            jobs: 8,
-            rate: None,
-            check_content: true,
-            skip_existing: false,
-            preserve: true,
-            part_size: 15 << 20,
-            storage_class: None,
-            mime_type: "binary/octet-stream".to_owned(),
-            state: state.into(),
-        }
-    }
-}
 
 /// An end of a sync, opened.
 #[derive(Debug, Clone)]
@@ -105,7 +45,9 @@ pub(super) struct Run {
     pub(super) from: Side,
     pub(super) to: Side,
     pub(super) options: Options,
-    pub(super) pace: Pace,
+    pub(super) pace: Arc<Pace>,
+    /// Gets what gives up uploads that were dropped.
+    pub(super) tasks: TaskTracker,
     pub(super) jobs: Semaphore,
     /// Where at the destination what is not wanted any more is kept.
     pub(super) trash: String,
@@ -124,17 +66,6 @@ pub struct Synced {
     candidates: Candidates,
     /// Held until the end.
     _record: Option<Record>,
-}
-
-/// What became of a name.
-#[derive(Debug, Default)]
-struct Outcome {
-    record: Option<Written>,
-    /// The source no longer has it.
-    gone: bool,
-    /// Bytes or folders were written.
-    copied: bool,
-    failed: Option<Error>,
 }
 
 /// Makes the destination of `route` have what its source has. Nothing is deleted: that is [`Synced::delete`], whoever decides.
@@ -167,7 +98,8 @@ pub async fn sync(cx: &Context, route: &Route, from: Option<Server>, to: Option<
     let run = Run {
         from,
         to,
-        pace: Pace::new(cx.clone(), options.rate),
+        pace: Arc::new(Pace::new(cx.clone(), options.rate)),
+        tasks: cx.tasks.clone(),
         jobs: Semaphore::new(options.jobs.max(1)),
         trash: format!("{OWN}/trash/{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ")),
         partial: Path::new(OWN).join("partial").join(record.as_ref().map_or_else(String::new, Record::id)),
@@ -234,11 +166,19 @@ impl Run {
         let mut writer = record.filter(|_| !self.options.dry_run).map(Record::begin).transpose()?;
         let mut candidates = Candidates::new(&self.options.state)?;
         let (mut in_a_row, mut seen) = (0, Seen::default());
+        let (mut doubts, mut lost) = (Doubts::default(), Doubts::default());
         while let Some(outcome) = outcomes.next().await {
-            let Outcome { record, gone, copied, failed } = outcome?;
+            let Outcome { record, gone, listed, lost: is_lost, copied, failed } = outcome?;
+            if listed {
+                doubts.shown();
+            }
+            if let Some(written) = is_lost {
+                lost.push(written);
+            }
             seen.ours += u64::from(record.is_some());
             if let Some(written) = record {
                 if gone {
+                    doubts.push(written.clone());
                     candidates.push(&written)?;
                 }
                 if let Some(writer) = &mut writer {
@@ -258,6 +198,7 @@ impl Run {
             }
         }
         drop(outcomes);
+        self.dispel(&doubts, &lost).await?;
         if let Some(writer) = writer {
             writer.finish()?;
         }
@@ -286,80 +227,6 @@ impl Run {
         let End::Folder(root) = end else { return stream::empty().boxed() };
         let walk = Walk { root: root.clone(), stem: stem.to_owned(), ours, spill: self.options.state.clone() };
         walk.files(self.report.clone()).map_ok(Item::from).boxed()
-    }
-
-    async fn one(&self, pair: Pair<Item, Pair<Item, Written>>, is_meant: &(impl Fn(&str) -> bool + Sync)) -> Outcome {
-        let is_meant = is_meant(pair.name());
-        let (source, found, record) = match pair {
-            Pair::Left(source) => (Some(source), None, None),
-            Pair::Both(source, Pair::Left(found)) => (Some(source), Some(found), None),
-            Pair::Both(source, Pair::Right(record)) => (Some(source), None, Some(record)),
-            Pair::Both(source, Pair::Both(found, record)) => (Some(source), Some(found), Some(record)),
-            Pair::Right(Pair::Left(found)) => (None, Some(found), None),
-            Pair::Right(Pair::Right(record)) => (None, None, Some(record)),
-            Pair::Right(Pair::Both(found, record)) => (None, Some(found), Some(record)),
-        };
-        if !is_meant {
-            return Outcome { record, ..Outcome::default() };
-        }
-        let record =
-            record.filter(|record| found.as_ref().is_some_and(|found| guard::is_ours(Some(record), found.size, &found.mark)));
-        let Some(source) = source else {
-            if record.is_none() && found.is_some() {
-                self.report.count().foreign += 1;
-            }
-            return Outcome { gone: record.is_some(), record, ..Outcome::default() };
-        };
-        {
-            let mut summary = self.report.count();
-            summary.source += 1;
-            summary.source_bytes += source.size;
-        }
-        match self.bring(&source, found.as_ref(), record.as_ref()).await {
-            Ok((record, copied)) => Outcome { record, copied, ..Outcome::default() },
-            Err(error) => Outcome { record, failed: Some(error), ..Outcome::default() },
-        }
-    }
-
-    /// Copies an object unless it is there; what is to be recorded of it, and whether it was copied.
-    async fn bring(&self, source: &Item, found: Option<&Item>, record: Option<&Written>) -> Result<(Option<Written>, bool)> {
-        let known = found.and_then(|found| self.is_known(source, found, record));
-        let same = |record: Option<&Written>| {
-            self.report.count().same += 1;
-            Ok((record.map(|record| Written { from: source.mark.clone(), ..record.clone() }), false))
-        };
-        if known == Some(true) {
-            return same(record);
-        }
-        let _job = self.jobs.acquire().await.map_err(|_| Error::cancelled())?;
-        if let (None, Some(found)) = (known, found)
-            && self.is_same(source, found).await?
-        {
-            return same(record);
-        }
-        let cx = self.report.context();
-        cx.tell(Event::Begun { what: "sync", parts: 1, bytes: Some(source.size) });
-        cx.tell(Event::Stage { what: &format!("copy {:?}", source.name) });
-        let (written, copied) = if self.options.dry_run {
-            (None, true)
-        } else {
-            let old = found.map(|found| (found, record.is_some()));
-            let (written, copied) = self.copy(source, old).await.doing(|| format!("copy {:?}", source.name))?;
-            (Some(written), copied)
-        };
-        if !copied {
-            self.report.count().same += 1;
-            return Ok((written, false));
-        }
-        {
-            let mut summary = self.report.count();
-            summary.copied += 1;
-            summary.copied_bytes += source.size;
-        }
-        if let Ok(part) = source.name.parse::<Name>() {
-            cx.tell(Event::PartDone { part: &part, bytes: source.size });
-        }
-        Ok((written, true))
     }
 
     /// Removes what runs that died have left of files.

@@ -1,0 +1,6 @@
+//! Syncs with a real gateway of Ceph: what comes over, what is deleted, and what faults on the way leave.
+
+mod faults;
+mod routes;
+mod s3cmd;
+mod scene;
