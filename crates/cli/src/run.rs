@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use backup_core::{
-    BackupId, Context, Error, Event, Journal, Kind, Name, Plain, ReadLock, Result, Seal, Sha256, Unseal, Which, which,
+    BackupId, Context, Error, Event, Journal, Kind, Name, Plain, ReadLock, Result, Seal, Sha256, Sink, Unseal, Which, which,
 };
 use clap::Parser;
 
@@ -67,8 +67,7 @@ pub struct Face {
 impl Face {
     /// The repository that `--to` names.
     pub fn repository(&self, seal: Seal, unseal: Unseal) -> Result<Plain> {
-        let sink = (self.sinks)().open(self.said()?, &Opening { cx: &self.cx, s3: &self.common.s3 })?;
-        let mut plain = Plain::new(sink, self.program);
+        let mut plain = Plain::new(self.open(self.said()?)?, self.program);
         (plain.seal, plain.unseal) = (seal, unseal);
         Ok(plain)
     }
@@ -117,6 +116,15 @@ impl Face {
     /// The folder of this machine that `to` names; `None` for a sink that is elsewhere.
     pub fn folder(&self, to: &str) -> Result<Option<std::path::PathBuf>> {
         Ok((self.sinks)().place(to)?.folder)
+    }
+
+    /// Fails if `to` names no sink that could be opened. Nothing is asked of a server.
+    pub fn could_open(&self, to: &str) -> Result<()> {
+        self.open(to).map(drop)
+    }
+
+    fn open(&self, to: &str) -> Result<Arc<dyn Sink>> {
+        (self.sinks)().open(to, &Opening { cx: &self.cx, s3: &self.common.s3 })
     }
 
     /// Takes the bar away, so that a question stands by itself. The next operation that begins has one again.

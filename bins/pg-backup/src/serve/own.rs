@@ -38,7 +38,7 @@ pub(super) fn read(face: &Face, path: &Path) -> Result<Config> {
         Ok(())
     };
     let variable = |name: &str| std::env::var(name).ok();
-    let sink = |to: &str| face.folder(to).map(drop);
+    let sink = |to: &str| face.could_open(to);
     let outside = Outside { variable: &variable, file: &file, server: &server, sink: &sink };
     Config::read(&path.display().to_string(), &file(path)?, &outside)
 }
