@@ -7,6 +7,7 @@
 //! `REQUIRE_SERVICES=1` is set: then it fails.
 #![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
 
+mod bytes;
 pub mod corpus;
 pub mod faults;
 mod hearing;
@@ -20,6 +21,7 @@ mod rgw;
 mod small_disk;
 pub mod usage;
 
+pub use crate::bytes::bytes;
 pub use crate::hearing::hearing;
 pub use crate::listing::ListingServer;
 pub use crate::pg::{Major, Server, Setup};

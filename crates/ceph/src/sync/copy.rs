@@ -43,7 +43,8 @@ impl Run {
             return Ok((source.written(String::new()), made));
         }
         let mut source = source.clone();
-        for tried in 1.. {
+        let mut tried = 0;
+        loop {
             let copied = match (&self.from, &self.to) {
                 (Side::Bucket(from), Side::Folder(to)) => self.download(from, to, &source, old).await,
                 (Side::Folder(from), Side::Bucket(to)) => self.upload(from, to, &source, old).await,
@@ -54,13 +55,13 @@ impl Run {
                 Ok(written) => return Ok((written, true)),
                 Err(error) => error,
             };
+            tried += 1;
             // What came as another may come right, and what was changed may be had as it is now.
             let ended = tried == TRIES || super::run::is_the_end(&error);
             if ended || !(self.has_changed(&mut source).await || error.kind() == Kind::Damaged) {
                 return Err(error);
             }
         }
-        Err(Error::failed("it was not tried"))
     }
 
     /// Whether the source of a bucket is not what was listed; then it is what is there now.

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use backup_ceph::New;
+use backup_tests::bytes;
 
-use crate::{Lab, bytes};
+use crate::Lab;
 
 /// The files in a folder and in those below it, without what a sync keeps for itself.
 fn files(folder: &Path, below: &str, found: &mut BTreeMap<String, Vec<u8>>) {
@@ -36,7 +37,7 @@ async fn the_example_is_thirty_lines_and_syncs_a_bucket_out_and_back() {
     }
     let size = |nth: usize| if nth == 0 { 16 << 20 } else { nth };
     let objects: BTreeMap<String, Vec<u8>> =
-        (0..30).map(|nth| (format!("wal_005/{}/{nth} +.lzo", nth % 3), bytes(size(nth)))).collect();
+        (0..30).map(|nth| (format!("wal_005/{}/{nth} +.lzo", nth % 3), bytes(size(nth), 0))).collect();
     for (key, content) in &objects {
         lab.gateway.put("example", key, content.clone().into(), &New::default()).await.expect("stored");
     }

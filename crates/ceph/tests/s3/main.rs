@@ -43,15 +43,3 @@ impl Lab {
         (proxy, gateway)
     }
 }
-
-/// Bytes of which no two stretches are alike.
-fn bytes(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_u32;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as u8
-    };
-    std::iter::repeat_with(next).take(size).collect()
-}

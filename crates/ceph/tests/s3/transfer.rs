@@ -6,11 +6,12 @@ use std::time::Duration;
 use backup_ceph::{Destination, Listing, New, SharedGateway, Transfer, download};
 use backup_core::testing::{body_contract, breaking};
 use backup_core::{Error, Kind, Put, Result, Sha256, body};
+use backup_tests::bytes;
 use backup_tests::faults::{Asked, Fault};
 use tokio::io::AsyncReadExt;
 use tokio_util::task::TaskTracker;
 
-use crate::{Lab, bytes};
+use crate::Lab;
 
 const MIB: usize = 1 << 20;
 
@@ -39,7 +40,7 @@ async fn nothing_is_left(lab: &Lab, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_bigger_than_a_part_goes_in_parts_and_comes_back() {
     let Some(lab) = Lab::new("parts").await else { return };
-    let bytes = bytes(21 * MIB + 7);
+    let bytes = bytes(21 * MIB + 7, 0);
     for (size, parts) in [(5 * MIB - 1, None), (5 * MIB, Some("-1")), (21 * MIB + 7, Some("-5"))] {
         let (key, bytes) = (format!("of-{size}"), &bytes[..size]);
         let put = to(&lab.gateway, &lab.bucket, &key).put(body::from_bytes(bytes.to_vec())).await.expect("stored");
@@ -112,7 +113,7 @@ async fn a_lost_answer_is_no_failure_and_no_lie() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_off_is_asked_for_again_where_it_broke() {
     let Some(lab) = Lab::new("resumed").await else { return };
-    let bytes = bytes(20 * MIB);
+    let bytes = bytes(20 * MIB, 0);
     to(&lab.gateway, &lab.bucket, "big").put(body::from_bytes(bytes.clone())).await.expect("stored");
     let (proxy, gateway) = lab.proxy();
     for fault in [Fault::Cut(MIB), Fault::Short(MIB), Fault::Reset, Fault::Answer(503, "SlowDown")] {
@@ -133,7 +134,7 @@ async fn an_answer_that_breaks_off_is_asked_for_again_where_it_broke() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_bytes_than_were_stored_are_no_quiet_end() {
     let Some(lab) = Lab::new("flipped").await else { return };
-    to(&lab.gateway, &lab.bucket, "small").put(body::from_bytes(bytes(MIB))).await.expect("stored");
+    to(&lab.gateway, &lab.bucket, "small").put(body::from_bytes(bytes(MIB, 0))).await.expect("stored");
     let (proxy, gateway) = lab.proxy();
     proxy.spoil(Asked::Get, 0, 1, Fault::Flip(1000));
     let error = read(&gateway, &lab.bucket, "small", None).await.expect_err("flipped");

@@ -6,9 +6,10 @@ use std::time::Duration;
 use backup_ceph::sync::Server;
 use backup_ceph::{Access, Credentials, Listing, connect};
 use backup_core::{Error, Kind, Result};
+use backup_tests::bytes;
 use backup_tests::faults::{Asked, Fault, Proxy};
 
-use crate::scene::{Contents, Scene, bytes};
+use crate::scene::{Contents, Scene};
 
 /// How many objects the source has: three pages.
 const COUNT: usize = 10;

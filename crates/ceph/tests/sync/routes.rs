@@ -5,10 +5,10 @@ use std::time::Duration;
 use backup_ceph::sync::Options;
 use backup_ceph::{Destination, New, Transfer};
 use backup_core::body;
-use backup_tests::SmallDisk;
+use backup_tests::{SmallDisk, bytes};
 use tokio_util::task::TaskTracker;
 
-use crate::scene::{Contents, Scene, bytes, files, map, without_own};
+use crate::scene::{Contents, Scene, files, map, without_own};
 
 /// Keys that are strange, and where each lies as a file.
 const STRANGE: [(&str, &str); 14] = [

@@ -3,7 +3,9 @@
 use std::process::Command;
 use std::time::UNIX_EPOCH;
 
-use crate::scene::{Scene, bytes};
+use backup_tests::bytes;
+
+use crate::scene::Scene;
 
 fn said(command: &mut Command, arguments: &[&str]) -> String {
     let output = command.args(arguments).output().expect("s3cmd runs");

@@ -203,15 +203,3 @@ pub(crate) fn files(root: &Path) -> Contents {
 pub(crate) fn map(pairs: &[(&str, &str)]) -> Contents {
     pairs.iter().map(|(name, content)| ((*name).to_owned(), content.as_bytes().to_vec())).collect()
 }
-
-/// Bytes of which no two stretches are alike, other ones for each seed.
-pub(crate) fn bytes(size: usize, seed: u32) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_u32 ^ seed.wrapping_mul(0x85eb_ca6b);
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as u8
-    };
-    std::iter::repeat_with(next).take(size).collect()
-}
