@@ -10,6 +10,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 mod access;
+#[cfg(feature = "sdk")]
+mod answers;
+#[cfg(feature = "sdk")]
+mod client;
 pub(crate) mod etag;
 #[cfg(feature = "sdk")]
 mod failure;

@@ -8,17 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{
-    BehaviorVersion, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    StalledStreamProtectionConfig,
-};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{
-    CompletedMultipartUpload, CompletedPart, EncodingType, MetadataDirective, ServerSideEncryption, StorageClass,
-};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, EncodingType, MetadataDirective, StorageClass};
 use backon::{ExponentialBuilder, Retryable};
 use backup_core::{Body, Error, Kind, Result, body};
 use base64::Engine;
@@ -28,10 +20,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::AsyncReadExt;
 
+use super::answers::{self, is_md5, stored, unquoted};
+use super::client::client;
 use super::failure::{Failure, Subject};
 use super::patient::Patient;
-use super::whole::Whole;
-use super::{Access, Bucket, Gateway, Head, Listing, New, Object, Page, SharedGateway, Upload, etag, http, text};
+use super::{Access, Bucket, Gateway, Head, Listing, New, Page, SharedGateway, Upload, etag, text};
 
 /// How long it waits before a request is made again: about this, then longer each time.
 const FIRST: Duration = Duration::from_millis(250);
@@ -44,34 +37,7 @@ const SLOWEST: u64 = 32 * 1024;
 
 /// The server that `access` names. Nothing is asked of it yet.
 pub fn connect(access: &Access) -> Result<SharedGateway> {
-    let mut config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(access.region.clone().unwrap_or_else(|| "us-east-1".to_owned())))
-        .endpoint_url(access.endpoint.trim_end_matches('/'))
-        .force_path_style(access.path_style)
-        .http_client(http::client(access)?)
-        // Digests are ours: a checksum of the library's comes in a trailer, which older gateways refuse.
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        // Patience is ours too, by the size of what is sent.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(access.connect_timeout).build())
-        .disable_clock_skew_correction(true)
-        .disable_s3_express_session_auth(true)
-        .interceptor(Whole)
-        .identity_cache(IdentityCache::no_cache());
-    config = match &access.credentials {
-        Some(keys) => config.credentials_provider(aws_sdk_s3::config::Credentials::new(
-            keys.access_key.clone(),
-            keys.secret_key.as_str(),
-            keys.session_token.as_ref().map(|token| token.as_str().to_owned()),
-            None,
-            "backup-ceph",
-        )),
-        None => config.allow_no_auth(),
-    };
-    let client = Client::from_conf(config.build());
+    let client = client(access)?;
     let Access { endpoint, timeout, attempts, .. } = access.clone();
     Ok(Arc::new(Sdk { client, endpoint, timeout, attempts: attempts.max(1) }))
 }
@@ -148,52 +114,14 @@ impl Gateway for Sdk {
             .set_max_keys(most.and_then(|most| i32::try_from(most).ok()));
         let answer = self.ask(0, || request.clone().send().boxed()).await;
         let answer = answer.map_err(|failure| failure.told(self.subject("list", bucket, prefix)))?;
-        let is_url = answer.encoding_type() == Some(&EncodingType::Url);
-        let plain = |key: Option<&str>| {
-            let key = key.ok_or_else(|| Error::failed("the listing has a line without a key"))?;
-            if is_url { text::decoded(key) } else { Ok(key.to_owned()) }
-        };
-        let object = |object: &aws_sdk_s3::types::Object| {
-            let size = object.size().and_then(|size| u64::try_from(size).ok());
-            Ok(Object {
-                key: plain(object.key())?,
-                size: size.ok_or_else(|| Error::failed("the listing has an object without a size"))?,
-                etag: unquoted(object.e_tag()),
-                modified: text::time(object.last_modified()),
-                storage_class: object.storage_class().map(|class| class.as_str().to_owned()),
-            })
-        };
-        let next = answer.next_continuation_token().map(str::to_owned);
-        if answer.is_truncated().is_none() {
-            return Err(Error::failed(format!("the listing of s3://{bucket}/{prefix} breaks off")));
-        }
-        if answer.is_truncated() == Some(true) && next.is_none() {
-            return Err(Error::failed(format!(
-                "the listing of s3://{bucket}/{prefix} breaks off: the server names no next page"
-            )));
-        }
-        Ok(Page {
-            objects: answer.contents().iter().map(object).collect::<Result<_>>()?,
-            prefixes: answer.common_prefixes().iter().map(|prefix| plain(prefix.prefix())).collect::<Result<_>>()?,
-            next: next.filter(|_| answer.is_truncated() == Some(true)),
-        })
+        answers::page(&answer, bucket, prefix)
     }
 
     async fn head(&self, bucket: &str, key: &str) -> Result<Head> {
         let request = self.client.head_object().bucket(bucket).key(key);
         let answer = self.ask(0, || request.clone().send().boxed()).await;
         let answer = answer.map_err(|failure| failure.told(self.subject("look at", bucket, key)))?;
-        let is_md5 = is_md5(answer.server_side_encryption(), answer.sse_customer_algorithm());
-        let size = answer.content_length().and_then(|size| u64::try_from(size).ok());
-        Ok(Head {
-            size: size.ok_or_else(|| Error::failed(format!("the server does not say how big s3://{bucket}/{key} is")))?,
-            etag: unquoted(answer.e_tag()),
-            md5: etag::digest(&unquoted(answer.e_tag())).filter(|_| is_md5),
-            modified: text::time(answer.last_modified()),
-            content_type: answer.content_type().map(str::to_owned),
-            storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
-            metadata: sorted(answer.metadata()),
-        })
+        answers::head(&answer).ok_or_else(|| sizeless(bucket, key))
     }
 
     async fn get(&self, bucket: &str, key: &str, range: Option<Range<u64>>, if_match: Option<&str>) -> Result<(Head, Body)> {
@@ -212,20 +140,7 @@ impl Gateway for Sdk {
             }
             Err(failure) => return Err(failure.told(self.subject("read", bucket, key))),
         };
-        let is_md5 = is_md5(answer.server_side_encryption(), answer.sse_customer_algorithm());
-        let size = match answer.content_range() {
-            Some(range) => text::whole(range),
-            None => answer.content_length().and_then(|size| u64::try_from(size).ok()),
-        };
-        let head = Head {
-            size: size.ok_or_else(|| Error::failed(format!("the server does not say how big s3://{bucket}/{key} is")))?,
-            etag: unquoted(answer.e_tag()),
-            md5: etag::digest(&unquoted(answer.e_tag())).filter(|_| is_md5),
-            modified: text::time(answer.last_modified()),
-            content_type: answer.content_type().map(str::to_owned),
-            storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
-            metadata: sorted(answer.metadata()),
-        };
+        let head = answers::head_of_body(&answer).ok_or_else(|| sizeless(bucket, key))?;
         let is_whole = range.is_some() && answer.content_range().is_none();
         let body = Patient::new(answer.body.into_async_read(), self.timeout);
         // A server that knows no ranges answers with the whole.
@@ -357,28 +272,6 @@ impl Gateway for Sdk {
     }
 }
 
-/// An ETag without its quotes.
-fn unquoted(etag: Option<&str>) -> String {
-    etag.unwrap_or_default().trim_matches('"').to_owned()
-}
-
-/// Whether the ETag of an object that is encrypted so is the MD5 of its bytes.
-fn is_md5(encryption: Option<&ServerSideEncryption>, customer: Option<&str>) -> bool {
-    customer.is_none() && encryption.is_none_or(|encryption| *encryption == ServerSideEncryption::Aes256)
-}
-
-/// The ETag of what was stored, if it is what it must be.
-fn stored(etag: String, expected: Option<String>, bucket: &str, key: &str) -> Result<String> {
-    match expected {
-        Some(expected) if expected != etag => {
-            let told =
-                format!("the server stored other bytes as s3://{bucket}/{key} than it was sent: {etag} instead of {expected}");
-            Err(Error::damaged(told).with_hint("run it again, and look for what changes bytes between here and there"))
-        }
-        _ => Ok(etag),
-    }
-}
-
 fn replaced(bucket: &str, key: &str) -> Error {
     Error::failed(format!("s3://{bucket}/{key} was replaced while it was read")).with_hint("run it again")
 }
@@ -387,8 +280,6 @@ fn metadata(new: &New) -> Option<HashMap<String, String>> {
     (!new.metadata.is_empty()).then(|| new.metadata.iter().cloned().collect())
 }
 
-fn sorted(metadata: Option<&HashMap<String, String>>) -> Vec<(String, String)> {
-    let mut sorted: Vec<_> = metadata.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
-    sorted.sort_unstable();
-    sorted
+fn sizeless(bucket: &str, key: &str) -> Error {
+    Error::failed(format!("the server does not say how big s3://{bucket}/{key} is"))
 }

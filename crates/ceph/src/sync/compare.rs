@@ -10,7 +10,7 @@ use super::bucket::Bucket;
 use super::content::{Check, Match};
 use super::guard;
 use super::item::Item;
-use super::record::Written;
+use super::lines::Written;
 use super::run::{Run, Side};
 use super::tree::Tree;
 use crate::s3::Head;

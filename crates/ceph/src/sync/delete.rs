@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use backup_core::{Doing, Error, Event, Result};
 use futures_util::StreamExt;
 
+use super::lines::Written;
 use super::names;
-use super::record::Written;
 use super::run::{Run, Side};
+use super::streamed::streamed;
 use super::tree::Tree;
-use super::walk::streamed;
 
 /// A name, and size and mark of what has it at the destination.
 type Candidate = (String, u64, String);

@@ -3,7 +3,7 @@
 use backup_core::{Error, Kind, Result};
 
 use super::guard;
-use super::record::Written;
+use super::lines::Written;
 use super::run::{Run, Side};
 
 /// For how many names of each sort a source is asked whose listing does not show them.

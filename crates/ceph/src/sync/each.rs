@@ -4,8 +4,8 @@ use backup_core::{Doing, Error, Event, Name, Result};
 
 use super::guard;
 use super::item::Item;
+use super::lines::Written;
 use super::merge::{Named, Pair};
-use super::record::Written;
 use super::run::Run;
 
 /// What became of a name.

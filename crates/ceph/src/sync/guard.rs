@@ -8,7 +8,7 @@
 //! - The source is not empty, and the share of what is to go is not too great; or a person said so.
 //! - The source, asked for it by its name, says that it is not there. That is not decided here but asked last, object by object.
 
-use super::record::Written;
+use super::lines::Written;
 
 /// How much may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]

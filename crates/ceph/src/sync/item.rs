@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::lines::Written;
 use super::merge::Named;
-use super::record::Written;
 use super::walk::Local;
 use crate::s3::Object;
 

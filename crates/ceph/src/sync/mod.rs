@@ -16,6 +16,7 @@ mod fake;
 mod filter;
 mod guard;
 mod item;
+mod lines;
 mod merge;
 mod names;
 mod options;
@@ -26,6 +27,7 @@ mod record;
 mod report;
 mod run;
 mod sorted;
+mod streamed;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -13,37 +13,14 @@
 //! is left of something that has changed or gone since does nothing either, as size and mark are compared before each deletion.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use backup_core::{Doing, Error, Kind, Result, Sha256};
 use futures_util::stream::BoxStream;
 use rustix::fs::FlockOperation;
 
-use super::merge::Named;
-use super::walk::streamed;
-
-/// The longest line, in bytes: a key has 1,024, and six for each where it is escaped.
-const LONGEST: u64 = 16 << 10;
-
-/// An object or file as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Written {
-    /// What it is called at both ends.
-    pub(super) name: String,
-    /// Its size in bytes.
-    pub(super) size: u64,
-    /// What told its content at the source: an ETag, or the time of a file.
-    pub(super) from: String,
-    /// What tells at the destination whether it was changed since.
-    pub(super) to: String,
-}
-
-impl Named for Written {
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
+use super::lines::{Lines, Writer, Written};
+use super::streamed::streamed;
 
 /// The record of one source at one destination, held by one run at a time.
 #[derive(Debug)]
@@ -87,14 +64,7 @@ impl Record {
 
     /// Begins a new record.
     pub(super) fn begin(&self) -> Result<Writer> {
-        let path = self.file("new");
-        let begin = || {
-            let mut file = BufWriter::new(File::create(&path)?);
-            writeln!(file, "{}", self.head)?;
-            Ok::<_, io::Error>(file)
-        };
-        let file = begin().doing(|| "begin the record of the sync")?;
-        Ok(Writer { file, new: path.clone(), path: self.file("record") })
+        Writer::begin(self.file("new"), self.file("record"), &self.head).doing(|| "begin the record of the sync")
     }
 
     /// What tells it from other records in the same folder.
@@ -112,10 +82,8 @@ impl Record {
         if !new.try_exists().doing(|| "look for an older run")? {
             return Ok(());
         }
-        let folded = self.file("folded");
-        let mut file = BufWriter::new(File::create(&folded).doing(|| "fold the record of an older run")?);
-        writeln!(file, "{}", self.head).doing(|| "fold the record of an older run")?;
-        let mut writer = Writer { file, new: folded, path: path.clone() };
+        let begun = Writer::begin(self.file("folded"), path.clone(), &self.head);
+        let mut writer = begun.doing(|| "fold the record of an older run")?;
         let mut last = String::new();
         let mut old = Lines::open(&path, &self.head)?;
         let mut before = old.next()?;
@@ -141,81 +109,6 @@ impl Record {
         }
         writer.finish()?;
         std::fs::remove_file(&new).doing(|| "remove the record of an older run")
-    }
-}
-
-/// A record that is being written. Dropped before its end, it counts as far as it goes.
-#[derive(Debug)]
-pub(super) struct Writer {
-    file: BufWriter<File>,
-    new: PathBuf,
-    path: PathBuf,
-}
-
-impl Writer {
-    /// Adds a line. They come in byte order of their names.
-    pub(super) fn push(&mut self, written: &Written) -> Result<()> {
-        let Written { name, size, from, to } = written;
-        let line = serde_json::to_string(&(name, size, from, to)).map_err(io::Error::from);
-        line.and_then(|line| writeln!(self.file, "{line}")).doing(|| "write the record of the sync")
-    }
-
-    /// Hands what was written to the system, so that it outlives this process.
-    pub(super) fn flush(&mut self) -> Result<()> {
-        self.file.flush().doing(|| "write the record of the sync")
-    }
-
-    /// Puts it in the place of the old one.
-    pub(super) fn finish(self) -> Result<()> {
-        let Self { file, new, path } = self;
-        let finish = || {
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            std::fs::rename(&new, &path)?;
-            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-        };
-        finish().doing(|| "write the record of the sync")
-    }
-}
-
-/// The lines of a record; none if there is no file.
-struct Lines {
-    file: Option<BufReader<File>>,
-    path: PathBuf,
-}
-
-impl Lines {
-    fn open(path: &Path, head: &str) -> Result<Self> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            file => Some(BufReader::new(file.doing(|| format!("open {}", path.display()))?)),
-        };
-        let mut lines = Self { file, path: path.to_owned() };
-        if lines.file.is_some() && lines.line()?.as_deref() != Some(head) {
-            return Err(lines.damaged());
-        }
-        Ok(lines)
-    }
-
-    fn next(&mut self) -> Result<Option<Written>> {
-        let Some(line) = self.line()? else { return Ok(None) };
-        let (name, size, from, to) = serde_json::from_str(&line).map_err(|_| self.damaged())?;
-        Ok(Some(Written { name, size, from, to }))
-    }
-
-    fn line(&mut self) -> Result<Option<String>> {
-        let Some(file) = &mut self.file else { return Ok(None) };
-        let mut line = Vec::new();
-        file.by_ref().take(LONGEST).read_until(b'\n', &mut line).doing(|| format!("read {}", self.path.display()))?;
-        match line.pop() {
-            None => Ok(None),
-            Some(b'\n') => String::from_utf8(line).map(Some).map_err(|_| self.damaged()),
-            Some(_) => Err(self.damaged()),
-        }
-    }
-
-    fn damaged(&self) -> Error {
-        Error::damaged(format!("{}, the record of what was synced, is damaged", self.path.display()))
-            .with_hint("remove it: what was written so far will then never be deleted by a sync")
     }
 }
 

@@ -1,0 +1,149 @@
+//! What a sync copies, from where to where.
+
+use backup_core::Kind;
+
+use super::*;
+
+#[tokio::test]
+async fn a_bucket_comes_into_a_folder_and_the_second_time_nothing_is_asked_but_the_listing() {
+    let scene = Scene::new();
+    for (key, content) in [("wal_005/1.lzo", "one"), ("wal_005/2.lzo", "two"), ("base/", ""), ("z", "last"), ("../up", "no")] {
+        scene.fake.set("a", key, content);
+    }
+    let dot = scene.root.path().to_str().expect("text");
+    let summary = scene.sync("s3://a", dot).await.expect("synced");
+    assert_eq!((summary.copied, summary.same, summary.failed), (5, 0, 0));
+    let expected = map(&[("wal_005/1.lzo", "one"), ("wal_005/2.lzo", "two"), ("z", "last"), ("%=%2E./up", "no")]);
+    assert_eq!(scene.files(), expected);
+    assert!(scene.root.path().join("base").is_dir());
+    scene.fake.requests();
+    let summary = scene.sync("s3://a", dot).await.expect("synced");
+    assert_eq!((summary.copied, summary.same), (0, 5));
+    assert_eq!(scene.fake.requests(), ["list ", "list "]);
+    // As by s3cmd, and without a record.
+    std::fs::remove_dir_all(scene.root.path().join(".ceph-backup")).expect("removed");
+    let summary = scene.sync("s3://a", dot).await.expect("synced");
+    assert_eq!((summary.copied, summary.same), (0, 5));
+    assert_eq!(scene.fake.requests(), ["list ", "list "], "the MD5 of the files tells");
+}
+
+#[tokio::test]
+async fn a_file_of_somebody_else_is_kept_when_it_is_replaced() {
+    let scene = Scene::new();
+    scene.write("k", "theirs");
+    scene.fake.set("a", "k", "ours");
+    scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    assert_eq!(scene.files(), map(&[("k", "ours")]));
+    assert_eq!(scene.trash().into_values().collect::<Vec<_>>(), ["theirs"]);
+}
+
+#[tokio::test]
+async fn a_folder_goes_into_a_bucket_with_what_s3cmd_notes_and_back() {
+    let scene = Scene::new();
+    for (path, content) in [("wal_005/1", "one"), ("wal_005/sub/2", "two"), ("wal_0050", "other")] {
+        scene.write(path, content);
+    }
+    let from = format!("{}wal_005", scene.folder());
+    let summary = scene.sync(&from, "s3://a/to/").await.expect("synced");
+    assert_eq!((summary.copied, summary.failed), (2, 0));
+    assert_eq!(scene.fake.contents("a"), map(&[("to/wal_005/1", "one"), ("to/wal_005/sub/2", "two")]));
+    let new = scene.fake.new_of("a", "to/wal_005/1");
+    let (name, attrs) = &new.metadata[0];
+    assert!(name == "s3cmd-attrs" && attrs.contains("md5:f97c5d29941bfb1b2fdab0874906ab82/mode:33"), "{attrs}");
+    scene.fake.requests();
+    assert_eq!(scene.sync(&from, "s3://a/to/").await.expect("synced").same, 2);
+    assert_eq!(scene.fake.requests(), ["list to/wal_005/"]);
+    // It goes, and what somebody else put there stays.
+    scene.fake.set("a", "to/wal_005/theirs", "theirs");
+    std::fs::remove_file(scene.root.path().join("wal_005/1")).expect("removed");
+    let summary = scene.sync(&from, "s3://a/to/").await.expect("synced");
+    assert_eq!((summary.deleted, summary.foreign), (1, 1));
+    let mut left = scene.fake.contents("a");
+    let trash: Vec<String> = left.keys().filter(|key| key.starts_with("to/.ceph-backup/trash/")).cloned().collect();
+    assert!(trash.len() == 1 && trash[0].ends_with("/wal_005/1"), "{trash:?}");
+    left.retain(|key, _| !trash.contains(key));
+    assert_eq!(left, map(&[("to/wal_005/sub/2", "two"), ("to/wal_005/theirs", "theirs")]));
+}
+
+#[tokio::test]
+async fn a_large_file_goes_in_parts_and_comes_back_whole() {
+    let scene = Scene::new();
+    let content = "0123456789abcdef".repeat(700_000);
+    scene.write("f/large", &content);
+    let from = format!("{}f/", scene.folder());
+    assert_eq!(scene.sync(&from, "s3://a").await.expect("synced").copied, 1);
+    assert_eq!(scene.fake.contents("a")["large"], content);
+    let to = format!("{}g/", scene.folder());
+    let summary = scene.sync("s3://a", &to).await.expect("synced");
+    assert_eq!((summary.copied, summary.unverified), (1, 0));
+    assert_eq!(std::fs::read_to_string(scene.root.path().join("g/large")).expect("a file"), content);
+    // Without a record the ETag of the parts is found out, or s3cmd's MD5 is asked for.
+    std::fs::remove_dir_all(scene.root.path().join("g/.ceph-backup")).expect("removed");
+    assert_eq!(scene.sync("s3://a", &to).await.expect("synced").same, 1);
+}
+
+#[tokio::test]
+async fn a_transfer_that_broke_off_is_taken_up_where_it_was() {
+    let scene = Scene::new();
+    let content = "0123456789abcdef".repeat(1_300_000);
+    scene.fake.set("a", "k", &content);
+    scene.fake.lie(Some(Lie::Behind(9 << 20)));
+    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("it goes on").failed, 1);
+    let partial = files(scene.root.path(), &scene.root.path().join(".ceph-backup/partial"));
+    assert_eq!(partial.values().next().map(String::len), Some(8 << 20), "the pieces that came whole");
+    scene.fake.lie(None);
+    scene.fake.requests();
+    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("synced").copied, 1);
+    assert_eq!(scene.fake.requests().iter().filter(|request| request.starts_with("get")).count(), 2, "two more pieces");
+    assert_eq!(scene.files()["k"], content);
+    assert!(!scene.root.path().join(".ceph-backup/partial").read_dir().is_ok_and(|mut left| left.next().is_some()));
+}
+
+#[tokio::test]
+async fn a_bucket_comes_into_a_bucket_with_all_that_is_known_of_its_objects() {
+    let scene = Scene::new();
+    scene.fake.set("a", "p/1", "one");
+    scene.fake.set("a", "p/2", "two");
+    let summary = scene.sync("s3://a/p/", "s3://b/q/").await.expect("synced");
+    assert_eq!(summary.copied, 2);
+    assert_eq!(scene.fake.contents("b"), map(&[("q/1", "one"), ("q/2", "two")]));
+    assert_eq!(scene.sync("s3://a/p/", "s3://b/q/").await.expect("synced").same, 2);
+    scene.fake.remove("a", "p/1");
+    assert_eq!(scene.sync("s3://a/p/", "s3://b/q/").await.expect("synced").deleted, 1);
+    let error = scene.sync("s3://a", "s3://a/copy/").await.expect_err("it would never end");
+    assert_eq!(error.kind(), Kind::Usage);
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let scene = Scene::new();
+    scene.fake.set("a", "k", "k");
+    let to = format!("{}none/", scene.folder());
+    let options = Options { dry_run: true, ..scene.options() };
+    let synced = scene.only("s3://a", &to, options).await.expect("synced");
+    assert_eq!(synced.summary.copied, 1);
+    assert!(!scene.root.path().join("none").exists());
+    scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    scene.fake.remove("a", "k");
+    let synced = scene.only("s3://a", &scene.folder(), Options { dry_run: true, ..scene.options() }).await.expect("synced");
+    assert_eq!(synced.delete().await.expect("told").deleted, 1);
+    assert_eq!(scene.files(), map(&[("k", "k")]));
+}
+
+#[tokio::test]
+async fn names_that_collide_on_disk_are_refused_by_name() {
+    let scene = Scene::new();
+    for key in ["a", "a/b", "c", "d/e"] {
+        scene.fake.set("a", key, key);
+    }
+    let long = "x".repeat(300);
+    scene.fake.set("a", &long, "long");
+    let summary = scene.sync("s3://a", &scene.folder()).await.expect("it goes on");
+    assert_eq!((summary.failed, summary.copied), (2, 3));
+    // Whichever of the two came first.
+    let mut files = scene.files();
+    assert!(files.remove("a").is_some() != files.remove("a/b").is_some());
+    assert_eq!(files, map(&[("c", "c"), ("d/e", "d/e")]));
+    let story = scene.story.story().join("\n");
+    assert!(story.contains("failed to copy \\\"a") && story.contains(&long), "{story}");
+}
