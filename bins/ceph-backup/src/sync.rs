@@ -42,7 +42,7 @@ pub(crate) struct Sync {
     dry_run: bool,
     #[command(flatten)]
     names: FilterArgs,
-    /// How many objects are copied at once
+    /// How many objects are copied at once; eight of up to 64 KiB count as one
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
     /// Bytes per second, all jobs together; k and m stand for 1,024 and 1,048,576

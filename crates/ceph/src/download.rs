@@ -32,16 +32,17 @@ pub async fn download(
     range: Option<Range<u64>>,
     width: usize,
 ) -> Result<Body> {
-    open(gateway, bucket, key, range, width).await.map(|(_, body)| body)
+    open(gateway, bucket, key, range, width, true).await.map(|(_, body)| body)
 }
 
-/// The same, and what is known of the object.
+/// The same, and what is known of the object. Its bytes are compared with its ETag only if `compare`.
 pub(crate) async fn open(
     gateway: &SharedGateway,
     bucket: &str,
     key: &str,
     range: Option<Range<u64>>,
     width: usize,
+    compare: bool,
 ) -> Result<(Head, Body)> {
     let (start, end) = range.map_or((0, u64::MAX), |range| (range.start, range.end));
     if start >= end {
@@ -58,7 +59,7 @@ pub(crate) async fn open(
         end,
         width: width.max(1),
         ahead: VecDeque::new(),
-        md5: head.md5.filter(|_| (start, end) == (0, head.size)).map(|md5| (md5, Md5::new())),
+        md5: head.md5.filter(|_| compare && (start, end) == (0, head.size)).map(|md5| (md5, Md5::new())),
     };
     let task = async move { object.fetch(start..piece.end.min(end).max(start), Some(first)).await };
     pieces.ahead.push_back(AbortOnDropHandle::new(tokio::spawn(task)));

@@ -5,7 +5,7 @@ use std::fmt;
 use backup_core::{Body, Error, Kind, Result};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::item::Item;
 use super::names;
@@ -34,29 +34,44 @@ impl Bucket {
 
     /// What is listed of names that begin with `stem`. Own files of a sync, such as its trash, are none.
     ///
-    /// It ends where the server says that the last page was the last. A page that does not lead on is an error.
+    /// It ends where the server says that the last page was the last. A page that does not lead on is an error. The next page is
+    /// asked for while one is read.
     pub(super) fn list(&self, stem: &str) -> BoxStream<'static, Result<Item>> {
-        let listing = Listing { prefix: self.key(stem), most: Some(PAGE), ..Listing::default() };
-        let pages = stream::try_unfold((self.clone(), listing, Some(None::<String>)), async |(this, listing, next)| {
-            let Some(token) = next else { return Ok(None) };
-            let page = this.gateway.list(&this.bucket, &listing, token.as_deref()).await?;
-            if page.next.is_some() && page.next == token {
-                return Err(Error::damaged(format!("the listing of {this} does not lead on: its next page is the same")));
-            }
-            let mut items = Vec::with_capacity(page.objects.len());
-            for object in page.objects {
-                let Some(name) = object.key.strip_prefix(&this.base).filter(|_| object.key.starts_with(&listing.prefix)) else {
-                    return Err(Error::damaged(format!("the listing of {this} has {:?}, which was not asked for", object.key)));
-                };
-                // An object whose key is the base itself has no name.
-                if !name.is_empty() && !names::is_own(name) {
-                    let name = name.to_owned();
-                    items.push(Item::object(&name, object));
-                }
-            }
-            Ok(Some((stream::iter(items.into_iter().map(Ok)), (this, listing, page.next.map(Some)))))
+        let (this, prefix) = (self.clone(), self.key(stem));
+        let ask = move |token: Option<String>| {
+            let (this, prefix) = (this.clone(), prefix.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move { this.page(prefix, token).await }))
+        };
+        let first = ask(None);
+        let pages = stream::try_unfold((ask, Some(first)), async |(ask, page)| {
+            let Some(page) = page else { return Ok::<_, Error>(None) };
+            let page = page.await.unwrap_or_else(|error| Err(Error::failed("a listing was cut off").with_source(error)));
+            let (items, next) = page?;
+            let next = next.map(|token| ask(Some(token)));
+            Ok(Some((stream::iter(items.into_iter().map(Ok)), (ask, next))))
         });
         pages.try_flatten().boxed()
+    }
+
+    /// A page of a listing, and what leads to the next.
+    async fn page(&self, prefix: String, token: Option<String>) -> Result<(Vec<Item>, Option<String>)> {
+        let listing = Listing { prefix, most: Some(PAGE), ..Listing::default() };
+        let page = self.gateway.list(&self.bucket, &listing, token.as_deref()).await?;
+        if page.next.is_some() && page.next == token {
+            return Err(Error::damaged(format!("the listing of {self} does not lead on: its next page is the same")));
+        }
+        let mut items = Vec::with_capacity(page.objects.len());
+        for object in page.objects {
+            let Some(name) = object.key.strip_prefix(&self.base).filter(|_| object.key.starts_with(&listing.prefix)) else {
+                return Err(Error::damaged(format!("the listing of {self} has {:?}, which was not asked for", object.key)));
+            };
+            // An object whose key is the base itself has no name.
+            if !name.is_empty() && !names::is_own(name) {
+                let name = name.to_owned();
+                items.push(Item::object(&name, object));
+            }
+        }
+        Ok((items, page.next))
     }
 
     /// Whether the server says both that there is no such object and that the bucket is there.

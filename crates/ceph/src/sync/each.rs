@@ -1,12 +1,19 @@
 //! What becomes of one name, by what both ends and the record say of it.
 
 use backup_core::{Doing, Error, Event, Name, Result};
+use tokio::sync::SemaphorePermit;
 
 use super::guard;
 use super::item::Item;
 use super::lines::Written;
 use super::merge::{Named, Pair};
 use super::run::Run;
+
+/// So much of an object, in bytes, is a share of a job. Small ones are waited for more than they are moved: a gateway of Ceph sends the
+/// end of an answer only when its beginning was acknowledged, which takes a client's system 40 ms.
+const SHARE: u64 = 64 << 10;
+/// How many shares a job has, and the most that an object takes.
+pub(super) const SHARES: u32 = 8;
 
 /// What became of a name.
 #[derive(Debug, Default)]
@@ -65,6 +72,12 @@ impl Run {
         }
     }
 
+    /// Waits until there is room for an object among [`super::Options::jobs`].
+    pub(super) async fn job(&self, source: &Item) -> Result<SemaphorePermit<'_>> {
+        let shares = u32::try_from(source.size.div_ceil(SHARE)).map_or(SHARES, |shares| shares.clamp(1, SHARES));
+        self.jobs.acquire_many(shares).await.map_err(|_| Error::cancelled())
+    }
+
     /// Copies an object unless it is there; what is to be recorded of it, and whether it was copied.
     async fn bring(&self, source: &Item, found: Option<&Item>, record: Option<&Written>) -> Result<(Option<Written>, bool)> {
         let known = found.and_then(|found| self.is_known(source, found, record));
@@ -73,7 +86,7 @@ impl Run {
             // Its record stays as it is: nobody has looked whether the content is that of the source.
             return Ok((record.cloned(), false));
         }
-        let _job = self.jobs.acquire().await.map_err(|_| Error::cancelled())?;
+        let job = self.job(source).await?;
         if let (None, Some(found)) = (known, found)
             && self.is_same(source, found).await?
         {
@@ -87,7 +100,7 @@ impl Run {
             (None, true)
         } else {
             let old = found.map(|found| (found, record.is_some()));
-            let (written, copied) = self.copy(source, old).await.doing(|| format!("copy {:?}", source.name))?;
+            let (written, copied) = self.copy(source, old, job).await.doing(|| format!("copy {:?}", source.name))?;
             (Some(written), copied)
         };
         if !copied {

@@ -13,6 +13,7 @@ mod doubts;
 mod each;
 #[cfg(test)]
 mod fake;
+mod fetch;
 mod filter;
 mod guard;
 mod item;
@@ -26,6 +27,7 @@ mod place;
 mod record;
 mod report;
 mod run;
+mod settle;
 mod sorted;
 mod streamed;
 #[cfg(test)]

@@ -30,7 +30,8 @@ pub(super) fn passing(body: Body, size: u64, check: Check, pace: &Arc<Pace>) -> 
     let found = Found::default();
     let state = Passing { body, size, left: size, check, pace: pace.clone(), found: found.clone() };
     let bytes = stream::try_unfold(state, async |mut state| {
-        let mut bytes = BytesMut::with_capacity(CHUNK);
+        // Small ones take little, and a byte more shows that there is more.
+        let mut bytes = BytesMut::with_capacity(usize::try_from(state.left).map_or(CHUNK, |left| CHUNK.min(left + 1)));
         let read = state.body.read_buf(&mut bytes).await?;
         if read == 0 {
             return state.end().map(|()| None).map_err(io::Error::from);

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::bucket::Bucket;
 use super::delete::Candidates;
 use super::doubts::Doubts;
-use super::each::Outcome;
+use super::each::{Outcome, SHARES};
 use super::guard::{self, Seen, Verdict};
 use super::item::Item;
 use super::merge;
@@ -23,6 +23,7 @@ use super::pace::Pace;
 use super::place::{End, Route};
 use super::record::Record;
 use super::report::{Report, Summary};
+use super::settle::Settle;
 use super::tree::Tree;
 use super::walk::Walk;
 
@@ -48,7 +49,9 @@ pub(super) struct Run {
     pub(super) pace: Arc<Pace>,
     /// Gets what gives up uploads that were dropped.
     pub(super) tasks: TaskTracker,
+    /// Shares of jobs.
     pub(super) jobs: Semaphore,
+    pub(super) settle: Settle,
     /// Where at the destination what is not wanted any more is kept.
     pub(super) trash: String,
     /// Where in a folder files lie that are not whole.
@@ -100,7 +103,8 @@ pub async fn sync(cx: &Context, route: &Route, from: Option<Server>, to: Option<
         to,
         pace: Arc::new(Pace::new(cx.clone(), options.rate)),
         tasks: cx.tasks.clone(),
-        jobs: Semaphore::new(options.jobs.max(1)),
+        jobs: Semaphore::new(options.jobs.max(1) * SHARES as usize),
+        settle: Settle::default(),
         trash: format!("{OWN}/trash/{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ")),
         partial: Path::new(OWN).join("partial").join(record.as_ref().map_or_else(String::new, Record::id)),
         report,

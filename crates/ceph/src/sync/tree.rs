@@ -41,6 +41,14 @@ impl Tree {
         Ok(Self { root: Arc::new(root), path: path.into() })
     }
 
+    /// A folder whose files never come to disk.
+    #[cfg(test)]
+    pub(super) fn that_cannot_be_synced() -> Self {
+        let root =
+            rustix::fs::openat(CWD, "/", FOLDER | OFlags::PATH, Mode::empty()).expect("a descriptor that names a folder");
+        Self { root: Arc::new(root), path: Path::new("/").into() }
+    }
+
     /// Does `work` on a thread where it may block, and says what it was if it fails: `failed to {verb} {path}`.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
@@ -50,7 +58,12 @@ impl Tree {
     ) -> Result<T> {
         let (tree, place) = (self.clone(), path.to_owned());
         let done = tokio::task::spawn_blocking(move || work(tree, place)).await;
-        done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
+        self.told(verb, path, done.unwrap_or_else(|error| Err(io::Error::other(error))))
+    }
+
+    /// What was done, or what it was that failed.
+    pub(super) fn told<T>(&self, verb: &str, path: &Path, done: io::Result<T>) -> Result<T> {
+        done.map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free some space and run it again"),
                 io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty => {
@@ -71,6 +84,11 @@ impl Tree {
                 None => failed,
             }
         })
+    }
+
+    /// Waits until all that was written in its file system is on disk.
+    pub(super) fn sync(&self) -> rustix::io::Result<()> {
+        rustix::fs::syncfs(&*self.root)
     }
 
     /// Opens a regular file to be read.

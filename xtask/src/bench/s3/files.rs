@@ -1,7 +1,8 @@
 //! The files that become objects, and whether two folders have the same.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::super::Result;
@@ -13,6 +14,8 @@ pub(super) enum Set {
     Mixed(usize),
     /// Of 1 to 8 KiB each.
     Small(usize),
+    /// One of so many MiB.
+    Large(usize),
 }
 
 impl Set {
@@ -21,16 +24,25 @@ impl Set {
         match self {
             Self::Mixed(count) => format!("mixed-{count}"),
             Self::Small(count) => format!("small-{count}"),
+            Self::Large(mib) => format!("large-{mib}"),
         }
+    }
+
+    pub(super) fn is_large(self) -> bool {
+        matches!(self, Self::Large(_))
     }
 
     /// Makes them in `folder`, the same each time.
     pub(super) fn make(self, folder: &Path) -> Result<()> {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        let (Self::Mixed(count) | Self::Small(count)) = self;
+        let count = match self {
+            Self::Mixed(count) | Self::Small(count) => count,
+            Self::Large(_) => 1,
+        };
         for nth in 0..count {
             let size = match (self, nth % 1000) {
                 (Self::Small(_), _) => random.between(1 << 10, 8 << 10),
+                (Self::Large(mib), _) => mib << 20,
                 (_, 0) => 20 << 20,
                 (_, 1..4) => 8 << 20,
                 (_, 4..40) => 1 << 20,
@@ -39,12 +51,11 @@ impl Set {
             };
             let place = folder.join(format!("{:02}/{:02}", nth % 7, nth % 31));
             fs::create_dir_all(&place)?;
-            let mut content = Vec::with_capacity(size + 8);
-            while content.len() < size {
-                content.extend_from_slice(&random.next().to_le_bytes());
+            let mut file = BufWriter::new(File::create(place.join(format!("part_{nth:08}.tar.lzo")))?);
+            for word in 0..size.div_ceil(8) {
+                file.write_all(&random.next().to_le_bytes()[..8.min(size - word * 8)])?;
             }
-            content.truncate(size);
-            fs::write(place.join(format!("part_{nth:08}.tar.lzo")), content)?;
+            file.flush()?;
         }
         Ok(())
     }
@@ -76,11 +87,26 @@ pub(super) fn compare(source: &Path, copy: &Path) -> Result<()> {
         return Err(format!("{} is too much", name.display()).into());
     }
     for (name, path) in &source {
-        if fs::read(path)? != fs::read(&copy[name])? {
-            return Err(format!("{} is not the same", name.display()).into());
+        let mut both = [File::open(path)?, File::open(&copy[name])?];
+        loop {
+            let [one, other] = both.each_mut().map(next);
+            let (one, other) = (one?, other?);
+            if one != other {
+                return Err(format!("{} is not the same", name.display()).into());
+            }
+            if one.is_empty() {
+                break;
+            }
         }
     }
     Ok(())
+}
+
+/// The next MiB of a file, or what is left of it.
+fn next(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(1 << 20).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn files(folder: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {

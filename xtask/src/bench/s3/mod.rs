@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// How many small files there are
     #[arg(long, default_value_t = 20_000)]
     small: usize,
+    /// How many MiB the one large file has
+    #[arg(long, default_value_t = 1024)]
+    large: usize,
     /// How many pairs are measured for each row, after one run of each that warms up and is checked
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -62,6 +65,9 @@ const ROWS: [(Sides, Option<f64>); 13] = [
     ([(Tool::Ours, Work::Up), (Tool::S3cmd, Work::Up)], None),
     ([(Tool::Ours, Work::Again), (Tool::S3cmd, Work::Again)], None),
 ];
+
+/// Which of them are measured with a large file.
+const LARGE: [Sides; 2] = [ROWS[0].0, ROWS[3].0];
 
 const SYNC: &str = "server: in memory; files: ceph-backup syncs what it downloads, `sync -f` follows the others";
 
@@ -105,7 +111,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     let rows = rows(options, &has);
-    for set in [Set::Mixed(options.mixed), Set::Small(options.small)] {
+    for set in sets(options) {
         if rows.iter().any(|(sides, _)| sides[0].2 == set) {
             eprintln!("filling a bucket: {}", set.name());
             tools.prepare(set)?;
@@ -123,7 +129,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let names = sides.map(Tools::name);
         measured.push(Row::measure([&names[0], &names[1]], most, rounds, |side| bench.once(sides[side]))?);
     }
-    let data = json!({"mixed": options.mixed, "small": options.small, "rounds": options.rounds,
+    let data = json!({"mixed": options.mixed, "small": options.small, "large_mib": options.large, "rounds": options.rounds,
         "slow_rounds": options.slow_rounds, "tools": versions});
     let server = rgw.admin(&["--version"]).trim().to_owned();
     let taken = Taken { data, program: &tools.program, server, sync: SYNC };
@@ -137,9 +143,18 @@ fn rows(options: &Options, has: &[Tool]) -> Vec<([Job; 2], Option<f64>)> {
         let is_named = options.only.is_empty() || options.only.iter().any(|only| name.contains(only.as_str()));
         is_named && sides.iter().all(|job| has.contains(&job.0))
     };
-    let sets = [Set::Mixed(options.mixed), Set::Small(options.small)];
-    let all = sets.into_iter().flat_map(|set| ROWS.map(|(sides, most)| (sides.map(|(tool, work)| (tool, work, set)), most)));
+    let sets = sets(options);
+    let of = |set: Set| {
+        // Nothing is promised of a large file but memory, and there is nothing in it to list.
+        let rows = ROWS.iter().filter(move |(sides, _)| !set.is_large() || LARGE.contains(sides));
+        rows.map(move |(sides, most)| (sides.map(|(tool, work)| (tool, work, set)), most.filter(|_| !set.is_large())))
+    };
+    let all = sets.into_iter().flat_map(of);
     let peer = if has.contains(&Tool::S5cmd) { Tool::S5cmd } else { Tool::Ours };
     let control = ([(peer, Work::Down, sets[0]); 2], None);
     std::iter::once(control).chain(all.filter(|(sides, _)| is_wanted(sides))).collect()
+}
+
+fn sets(options: &Options) -> [Set; 3] {
+    [Set::Mixed(options.mixed), Set::Small(options.small), Set::Large(options.large)]
 }
