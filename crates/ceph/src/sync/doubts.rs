@@ -38,23 +38,26 @@ impl Doubts {
 }
 
 impl Run {
-    /// Fails if a listing has lied. Where the server does not say, that is told and counted, and so nothing is deleted.
-    pub(super) async fn dispel(&self, gone: &Doubts, lost: &Doubts) -> Result<()> {
+    /// Fails if a listing has lied. Where the server does not say, that is told and counted, so that nothing is deleted; and returned.
+    pub(super) async fn dispel(&self, gone: &Doubts, lost: &Doubts) -> Result<bool> {
+        let mut is_answered = true;
         for written in gone.all() {
-            self.told(self.must_be_gone(&written.name).await)?;
+            is_answered &= self.told(self.must_be_gone(&written.name).await)?;
         }
         for written in lost.all() {
-            self.told(self.must_be_lost(written).await)?;
+            is_answered &= self.told(self.must_be_lost(written).await)?;
         }
-        Ok(())
+        Ok(is_answered)
     }
 
-    fn told(&self, asked: Result<()>) -> Result<()> {
+    fn told(&self, asked: Result<()>) -> Result<bool> {
         match asked {
-            Err(error) if error.kind() != Kind::Damaged => self.report.failed(&error),
-            asked => asked?,
+            Err(error) if error.kind() != Kind::Damaged => {
+                self.report.failed(&error);
+                Ok(false)
+            }
+            asked => asked.map(|()| true),
         }
-        Ok(())
     }
 
     /// Fails if the source has an object that its listing did not show: then it shows who lies.

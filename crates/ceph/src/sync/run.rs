@@ -202,8 +202,9 @@ impl Run {
             }
         }
         drop(outcomes);
-        self.dispel(&doubts, &lost).await?;
-        if let Some(writer) = writer {
+        let is_answered = self.dispel(&doubts, &lost).await?;
+        // What nobody has answered for is in the record of before, with which one that is not finished is folded.
+        if let Some(writer) = writer.filter(|_| is_answered) {
             writer.finish()?;
         }
         let summary = self.report.summary();

@@ -1,6 +1,7 @@
 //! Syncs with a real gateway of Ceph: what comes over, what is deleted, and what faults on the way leave.
 
 mod faults;
+mod found;
 mod routes;
 mod s3cmd;
 mod scene;
