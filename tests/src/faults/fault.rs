@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 
 use super::{Body, answer};
 
@@ -44,7 +44,9 @@ impl Fault {
         F: Future<Output = Result<Response<Body>>>,
     {
         let reset = || Error::new(ErrorKind::ConnectionReset, "reset on purpose");
+        let has_body = request.method() != Method::HEAD;
         match self {
+            Self::Cut(_) | Self::Short(_) | Self::Flip(_) | Self::End(_) if !has_body => hand_on(request).await,
             Self::Answer(status, code) => {
                 // A gateway reads what it is sent before it answers.
                 request.into_body().collect().await.map_err(Error::other)?;

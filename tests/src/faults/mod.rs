@@ -84,6 +84,8 @@ pub struct Seen {
     pub status: u16,
     /// How many bytes of the answer's body the client was sent.
     pub bytes: u64,
+    /// What it suffered.
+    pub fault: Option<Fault>,
 }
 
 /// A fault for some of the requests of a kind.
@@ -182,14 +184,14 @@ async fn handle(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     let asked = Asked::of(&request);
     let target = request.uri().to_string();
     let fault = state.fault(asked);
-    let answer = match fault {
+    let answer = match fault.clone() {
         Some(fault) => fault.spoil(request, |request| hand_on(request, &state)).await,
         None => hand_on(request, &state).await,
     };
     let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
     let mut seen = locked(&state.seen);
     let at = seen.len();
-    seen.push(Seen { asked, target, status, bytes: 0 });
+    seen.push(Seen { asked, target, status, bytes: 0, fault });
     drop(seen);
     Ok(answer?.map(|body| counted(body, at, state)))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use backup_ceph::sync::{Filter, Limits, Options, Route, Server, Summary, Verdict, sync};
@@ -19,6 +19,9 @@ pub(crate) type Contents = BTreeMap<String, Vec<u8>>;
 
 /// How many lines a page of a listing has.
 pub(crate) const PAGE: u32 = 4;
+
+/// The largest content that is not fetched twice, in bytes.
+const KNOWN: u64 = 1000;
 
 /// The gateway that all tests of this process share.
 pub(crate) fn rgw() -> Option<&'static Rgw> {
@@ -38,6 +41,8 @@ pub(crate) struct Scene {
     state: tempfile::TempDir,
     pub(crate) cx: Context,
     story: Arc<Recorder>,
+    /// Small contents that were fetched before, by ETag: the gateway itself, asked directly, has one for each content.
+    fetched: Mutex<Contents>,
 }
 
 impl Scene {
@@ -55,7 +60,19 @@ impl Scene {
         let story = Arc::new(Recorder::default());
         let server = Server { gateway, endpoint: rgw.url() };
         let cx = Context::new(story.clone());
-        Some(Self { rgw, keys, access, server, bucket, other, root: folder(), state: folder(), cx, story })
+        Some(Self {
+            rgw,
+            keys,
+            access,
+            server,
+            bucket,
+            other,
+            root: folder(),
+            state: folder(),
+            cx,
+            story,
+            fetched: Mutex::default(),
+        })
     }
 
     /// A proxy before the gateway, and the same server behind it, asked `attempts` times and not waited for long.
@@ -66,6 +83,12 @@ impl Scene {
         let access = Access { endpoint: proxy.url(), attempts, timeout, ..self.access.clone() };
         let server = Server { gateway: connect(&access).expect("an address"), endpoint: self.server.endpoint.clone() };
         (proxy, server)
+    }
+
+    /// The server behind a proxy once more, so that it is not known to be the same.
+    pub(crate) fn again(&self, proxy: &Proxy) -> Server {
+        let access = Access { endpoint: proxy.url(), attempts: 1, timeout: Duration::from_secs(1), ..self.access.clone() };
+        Server { gateway: connect(&access).expect("an address"), endpoint: self.server.endpoint.clone() }
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -91,7 +114,7 @@ impl Scene {
         format!("{}/", self.root.path().display())
     }
 
-    /// A sync with this server, and what the program would say of it: whatever is not as it should be is an error.
+    /// A sync with this server, as [`between`] has it.
     pub(crate) async fn with(&self, server: &Server, from: &str, to: &str, options: Options) -> Result<Summary> {
         self.between(server, server, from, to, options).await
     }
@@ -105,15 +128,7 @@ impl Scene {
         to: &str,
         options: Options,
     ) -> Result<Summary> {
-        let of = |place: &str, server: &Server| place.starts_with("s3://").then(|| server.clone());
-        let synced = sync(&self.cx, &Route::new(from, to)?, of(from, source), of(to, destination), options).await?;
-        let summary = match synced.verdict.clone() {
-            Verdict::Nothing => synced.summary,
-            // Even if a person says yes.
-            Verdict::Delete | Verdict::Ask(_) => synced.delete().await?,
-            Verdict::Never(why) => return Err(Error::failed(why)),
-        };
-        if summary.failed == 0 { Ok(summary) } else { Err(Error::failed(format!("{} objects failed", summary.failed))) }
+        between(&self.cx, (source, from), (destination, to), options).await
     }
 
     /// The same without faults.
@@ -142,6 +157,11 @@ impl Scene {
         loop {
             let page = self.server.gateway.list(bucket, &listing, next.as_deref()).await.expect("listed");
             for object in page.objects {
+                let name = object.key[prefix.len()..].to_owned();
+                if let Some(content) = self.fetched.lock().expect("no panic").get(&object.etag) {
+                    objects.insert(name, content.clone());
+                    continue;
+                }
                 let mut content = Vec::new();
                 let got = self.server.gateway.get(bucket, &object.key, None, None).await;
                 match got {
@@ -151,7 +171,10 @@ impl Scene {
                         continue;
                     }
                 };
-                objects.insert(object.key[prefix.len()..].to_owned(), content);
+                if object.size <= KNOWN {
+                    self.fetched.lock().expect("no panic").insert(object.etag, content.clone());
+                }
+                objects.insert(name, content);
             }
             next = page.next;
             if next.is_none() {
@@ -175,6 +198,24 @@ impl Scene {
     pub(crate) fn files(&self) -> Contents {
         without_own(files(self.root.path()))
     }
+}
+
+/// A sync from one place to another, and what the program would say of it: whatever is not as it should be is an error.
+pub(crate) async fn between(
+    cx: &Context,
+    (source, from): (&Server, &str),
+    (destination, to): (&Server, &str),
+    options: Options,
+) -> Result<Summary> {
+    let of = |place: &str, server: &Server| place.starts_with("s3://").then(|| server.clone());
+    let synced = sync(cx, &Route::new(from, to)?, of(from, source), of(to, destination), options).await?;
+    let summary = match synced.verdict.clone() {
+        Verdict::Nothing => synced.summary,
+        // Even if a person says yes.
+        Verdict::Delete | Verdict::Ask(_) => synced.delete().await?,
+        Verdict::Never(why) => return Err(Error::failed(why)),
+    };
+    if summary.failed == 0 { Ok(summary) } else { Err(Error::failed(format!("{} objects failed", summary.failed))) }
 }
 
 /// All but what a sync itself has put there.
