@@ -11,6 +11,7 @@ mod bytes;
 pub mod corpus;
 pub mod faults;
 mod hearing;
+mod hosts;
 mod installed;
 pub mod judge;
 pub mod kubernetes;
@@ -23,6 +24,7 @@ pub mod usage;
 
 pub use crate::bytes::bytes;
 pub use crate::hearing::hearing;
+pub use crate::hosts::with_hosts;
 pub use crate::listing::ListingServer;
 pub use crate::pg::{Major, Server, Setup};
 pub use crate::rgw::{Rgw, S3Keys};

@@ -99,9 +99,16 @@ async fn ask(face: &Face, cfg: &mut S3Cfg) -> Result<()> {
     set(face, cfg, "bucket_location", "Default Region", &region).await?;
     let host = cfg.host_base.clone();
     set(face, cfg, "host_base", "S3 Endpoint, HOST or HOST:PORT", &host).await?;
-    let usual = if cfg.host_base == host { cfg.host_bucket.clone() } else { cfg.host_base.clone() };
+    let is_host = |template: &str| template.starts_with("%(bucket)s.");
+    let usual = if cfg.host_base == host && !(cfg.use_path_mode && is_host(&cfg.host_bucket)) {
+        cfg.host_bucket.clone()
+    } else {
+        cfg.host_base.clone()
+    };
     let template = "Bucket and endpoint: the endpoint again for paths, %(bucket)s.HOST[:PORT] for hosts";
     set(face, cfg, "host_bucket", template, &usual).await?;
+    // Who answers with a host means one.
+    cfg.use_path_mode &= !is_host(&cfg.host_bucket);
     let https = if cfg.use_https { "Yes" } else { "No" };
     set(face, cfg, "use_https", "Use HTTPS protocol", https).await?;
     if cfg.use_https {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use backup_ceph::Settings;
 use backup_ceph::sync::{End, Limits, Options, Route, Summary, Verdict, sync};
+use backup_ceph::{ContentType, Settings};
 use backup_cli::{Answers, Face, one_line, size};
 use backup_core::{Error, Event, Result};
 use clap::Args;
@@ -60,6 +60,12 @@ pub(crate) struct Sync {
     /// The storage class of new objects [default: that of the source]
     #[arg(long, value_name = "CLASS")]
     storage_class: Option<String>,
+    /// The media type of objects that are made of files [default: that of the name, else binary/octet-stream]
+    #[arg(long, value_name = "TYPE")]
+    mime_type: Option<String>,
+    /// Take no media type from the names of files
+    #[arg(long)]
+    no_guess_mime_type: bool,
 }
 
 impl Sync {
@@ -126,7 +132,11 @@ impl Sync {
             preserve: !self.no_preserve && s3cfg.preserve_attrs,
             part_size: *part_size,
             storage_class: self.storage_class.or_else(|| s3cfg.storage_class.clone()),
-            mime_type: s3cfg.mime_type.clone(),
+            content_type: ContentType {
+                always: self.mime_type.or_else(|| s3cfg.content_type.always.clone()),
+                guess: !self.no_guess_mime_type && s3cfg.content_type.guess,
+                ..s3cfg.content_type.clone()
+            },
             state,
         })
     }

@@ -5,6 +5,7 @@
 //! it. [`sync`](mod@sync) makes buckets and folders alike. [`Access`] says where the server is and who asks. This crate prints nothing
 //! and reads no environment variable.
 
+mod content_type;
 mod download;
 #[cfg(feature = "sdk")]
 mod open;
@@ -18,6 +19,7 @@ pub mod testing;
 mod transfer;
 mod upload;
 
+pub use content_type::ContentType;
 pub use download::download;
 #[cfg(feature = "sdk")]
 pub use open::{Found, Settings, find, open};

@@ -182,6 +182,12 @@ mod tests {
             |settings: &Settings, more: &[(&str, &str)]| of(settings, &[&keys[..], more].concat()).expect("understood").region;
         assert_eq!(region(&nothing, &[("AWS_DEFAULT_REGION", "two")]), Some("two".to_owned()));
         assert_eq!(region(&nothing, &[("AWS_DEFAULT_REGION", "two"), ("AWS_REGION", "one")]), Some("one".to_owned()));
+        let ca =
+            |settings: &Settings| of(settings, &[&keys[..], &[("AWS_CA_BUNDLE", "/env")]].concat()).expect("understood").ca;
+        assert_eq!(ca(&nothing), Some("/env".into()));
+        assert_eq!(ca(&Settings { ca: Some("/said".into()), ..Settings::default() }), Some("/said".into()));
+        let path_style = |settings: &Settings| of(settings, &keys).expect("understood").path_style;
+        assert!(path_style(&nothing) && !path_style(&Settings { virtual_host: true, ..Settings::default() }));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod features;
 mod segment;
 mod timelines;
+mod uploads;
 mod wal_e;
 
 use backup_ceph::sync::bucket;
@@ -23,6 +24,9 @@ pub(crate) struct Check {
     /// Look whether the newest base backup of WAL-E in there is whole, and every WAL segment since: whether it is enough to restore
     #[arg(long, requires = "place", conflicts_with = "read_only")]
     wal_e: bool,
+    /// Look at nothing but uploads in there that were begun this many hours ago or earlier and not finished, and give them up
+    #[arg(long, value_name = "HOURS", requires = "place", conflicts_with_all = ["read_only", "wal_e"])]
+    abort_uploads: Option<u32>,
 }
 
 impl Check {
@@ -38,7 +42,10 @@ impl Check {
         if self.wal_e {
             return wal_e::check(face, &gateway, &bucket, &prefix).await;
         }
-        features::check(face, &gateway, &bucket, &prefix, self.read_only).await
+        if self.abort_uploads.is_none() {
+            features::check(face, &gateway, &bucket, &prefix, self.read_only).await?;
+        }
+        uploads::check(face, &gateway, &bucket, &prefix, self.abort_uploads).await
     }
 }
 

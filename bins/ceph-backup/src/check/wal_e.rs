@@ -53,7 +53,8 @@ pub(super) async fn check(face: &Face, gateway: &SharedGateway, bucket: &str, pr
     let mut wal = Wal::new(base.start, stop);
     let mut segments = 0_u64;
     pages(face, gateway, bucket, &Listing { prefix: folder.clone(), ..Listing::default() }, |page| {
-        for object in page.objects {
+        // What is empty is no segment.
+        for object in page.objects.into_iter().filter(|object| object.size > 0) {
             if let Some(name) = object.key.strip_prefix(&folder).and_then(|name| name.strip_suffix(".lzo")) {
                 segments += u64::from(Segment::parse(name).is_some());
                 wal.push(name)?;
@@ -147,7 +148,7 @@ async fn parts(
 ) -> Result<(u64, u64)> {
     let (mut count, mut bytes, mut next) = (0_u64, 0_u64, 0_u64);
     pages(face, gateway, bucket, &Listing { prefix: folder.to_owned(), ..Listing::default() }, |page| {
-        for object in page.objects {
+        for object in page.objects.into_iter().filter(|object| object.size > 0) {
             let name = object.key.strip_prefix(folder).and_then(|name| name.strip_prefix("part_")?.strip_suffix(".tar.lzo"));
             let Some(number) = name.and_then(|name| name.parse::<u64>().ok()).filter(|number| *number >= next) else {
                 continue;

@@ -83,6 +83,20 @@ fn a_bucket_of_wal_e_is_enough_to_restore_from_or_says_what_is_missing() {
     scene.ok("home", &["sync", "--delete-removed", "--yes", "db/", "s3://wal-e"]);
     scene.ok("home", &check);
 
+    // What is empty is neither a segment nor a part.
+    for (path, content) in [
+        ("wal_005/000000010000000000000005.lzo", "wal"),
+        ("basebackups_005/base_000000010000000000000002_00000040/tar_partitions/part_00000000.tar.lzo", "part 0"),
+    ] {
+        scene.write(&format!("home/db/{path}"), "");
+        scene.ok("home", &["sync", "db/", "s3://wal-e"]);
+        let name = path.rsplit_once('/').expect("a folder").1.trim_end_matches(".lzo");
+        assert!(scene.fails(4, &check, "1 things are missing").contains(name), "{path}");
+        scene.write(&format!("home/db/{path}"), content);
+    }
+    scene.ok("home", &["sync", "db/", "s3://wal-e"]);
+    scene.ok("home", &check);
+
     // A cluster that went on to another timeline.
     scene.write("home/db/wal_005/000000020000000000000006.lzo", "wal");
     scene.ok("home", &["sync", "db/", "s3://wal-e"]);

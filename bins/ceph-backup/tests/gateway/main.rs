@@ -3,10 +3,14 @@
 mod check;
 mod codes;
 mod deis;
+mod kept;
 mod lies;
 mod manual;
 mod removed;
+mod said;
 mod scene;
 mod terminal;
 mod two_servers;
+mod uploads;
 mod usage;
+mod whose;

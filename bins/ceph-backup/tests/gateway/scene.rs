@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use backup_ceph::{Access, Credentials, Head, SharedGateway, connect};
 use backup_tests::{Rgw, S3Keys, hearing};
 
 /// The program, with nothing of the caller's environment that it heeds.
@@ -51,6 +52,29 @@ impl Scene {
         command.env("BACKUP_S3CFG", &self.config).env("BACKUP_STATE", self.path("state")).env("HOME", self.folder.path());
         command.args(arguments).current_dir(self.path(folder));
         command
+    }
+
+    /// A configuration that says `lines` beside server and keys.
+    pub(crate) fn says(&mut self, lines: &str) {
+        let text = std::fs::read_to_string(self.rgw.s3cfg(&self.keys)).expect("a file");
+        self.config = self.path("s3cfg");
+        std::fs::write(&self.config, text + lines).expect("written");
+    }
+
+    /// The server as somebody asks it.
+    pub(crate) fn gateway(&self, keys: &S3Keys) -> SharedGateway {
+        let credentials = Credentials::new(&keys.access_key, &keys.secret_key);
+        connect(&Access::new(self.rgw.url(), Some(credentials))).expect("an address")
+    }
+
+    /// Waits for an answer.
+    pub(crate) fn block<T>(&self, answer: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(answer)
+    }
+
+    /// What is known of an object.
+    pub(crate) fn head(&self, bucket: &str, key: &str) -> Head {
+        self.block(self.gateway(&self.keys).head(bucket, key)).expect(key)
     }
 
     /// The exit code and the words.

@@ -100,3 +100,31 @@ fn sorted(metadata: Option<&HashMap<String, String>>) -> Vec<(String, String)> {
     sorted.sort_unstable();
     sorted
 }
+
+#[cfg(test)]
+mod tests {
+    use backup_core::Kind;
+
+    use super::*;
+
+    #[test]
+    fn an_etag_is_compared_where_it_is_an_md5() {
+        assert!(is_md5(None, None) && is_md5(Some(&ServerSideEncryption::Aes256), None));
+        assert!(!is_md5(Some(&ServerSideEncryption::AwsKms), None) && !is_md5(None, Some("AES256")));
+        assert_eq!(stored("e".to_owned(), Some("e".to_owned()), "b", "k").expect("the same"), "e");
+        assert_eq!(stored("e".to_owned(), None, "b", "k").expect("nothing tells"), "e");
+        assert_eq!(stored("e".to_owned(), Some("f".to_owned()), "b", "k").expect_err("others").kind(), Kind::Damaged);
+    }
+
+    #[test]
+    fn a_page_says_whether_another_follows() {
+        let answer = || ListObjectsV2Output::builder().encoding_type(EncodingType::Url);
+        let read = |answer: ListObjectsV2Output| page(&answer, "b", "").map(|page| page.next);
+        assert_eq!(read(answer().is_truncated(false).build()).expect("the last"), None);
+        let next = answer().is_truncated(true).next_continuation_token("n").build();
+        assert_eq!(read(next).expect("a page").as_deref(), Some("n"));
+        assert!(read(answer().build()).is_err(), "it does not say");
+        assert!(read(answer().is_truncated(true).build()).is_err(), "it names no next page");
+        assert_eq!(read(answer().is_truncated(false).next_continuation_token("n").build()).expect("the last"), None);
+    }
+}

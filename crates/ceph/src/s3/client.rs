@@ -43,3 +43,36 @@ pub(super) fn client(access: &Access) -> Result<Client> {
     };
     Ok(Client::from_conf(config.build()))
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::primitives::ByteStream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::Credentials;
+
+    #[tokio::test]
+    async fn nothing_is_sent_that_old_gateways_refuse() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", server.local_addr().expect("its address"));
+        let answered = tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.expect("a connection");
+            let mut request = vec![0; 1 << 16];
+            let mut read = 0;
+            while !request[..read].ends_with(b"bytes") {
+                read += stream.read(&mut request[read..]).await.expect("a request");
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: \"e\"\r\n\r\n").await.expect("answered");
+            String::from_utf8(request[..read].to_vec()).expect("text").to_lowercase()
+        });
+        let client = client(&Access::new(endpoint, Some(Credentials::new("key", "secret")))).expect("a client");
+        let put = client.put_object().bucket("bucket").key("k").body(ByteStream::from_static(b"bytes"));
+        put.send().await.expect("stored");
+        let request = answered.await.expect("answered");
+        assert!(request.starts_with("put /bucket/k"), "{request}");
+        for header in ["x-amz-checksum", "x-amz-sdk-checksum", "x-amz-trailer", "aws-chunked"] {
+            assert!(!request.contains(header), "{header}: {request}");
+        }
+    }
+}

@@ -59,7 +59,9 @@ impl Failure {
         match self.status {
             // A certificate does not become better by waiting.
             None => !self.message.contains("certificate"),
-            Some(status) => matches!(status, 429 | 500 | 502..=504) || self.code == "RequestTimeout",
+            // A server that does not know how does not learn it by waiting.
+            Some(501 | 505) => false,
+            Some(status) => matches!(status, 429 | 500..=599) || self.code == "RequestTimeout",
         }
     }
 
@@ -225,10 +227,10 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        for status in [429, 500, 502, 503, 504] {
+        for status in [429, 500, 502, 503, 504, 507, 509, 522, 599] {
             assert!(failure(status, "").passes(), "{status}");
         }
-        for status in [301, 400, 401, 403, 404, 405, 409, 411, 412, 413, 416, 501, 505] {
+        for status in [301, 400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 416, 501, 505] {
             assert!(!failure(status, "").passes(), "{status}");
         }
         assert!(Failure::late(Duration::from_secs(1)).passes());

@@ -34,8 +34,8 @@ pub use sdk::connect;
 
 /// The calls to an S3 server that this crate makes.
 ///
-/// Each is one request, made again after a lost connection, 429 or a status from 500 on, and never after another refusal. A
-/// bucket or an object that is not there is [`Kind::NotFound`](backup_core::Kind::NotFound); where one is that may not be,
+/// Each is one request, made again after a lost connection, 429 or a status from 500 on but 501 and 505, and never after another
+/// refusal; only that it waited too long for the request (`RequestTimeout`) is as good as a lost connection. A bucket or an object that is not there is [`Kind::NotFound`](backup_core::Kind::NotFound); where one is that may not be,
 /// [`Kind::AlreadyExists`](backup_core::Kind::AlreadyExists). Dropping a future gives its request up, which the server may have
 /// carried out all the same. Keys are exact: none is normalised, whatever is in it.
 #[async_trait]

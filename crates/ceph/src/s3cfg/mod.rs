@@ -9,6 +9,7 @@ use std::time::Duration;
 use backup_core::{Error, Result};
 use zeroize::Zeroizing;
 
+use crate::ContentType;
 use crate::s3::{Access, Credentials};
 
 /// Looks an environment variable up: a library does not read the environment.
@@ -23,6 +24,8 @@ pub struct S3Cfg {
     pub host_base: String,
     /// How a bucket is addressed: `%(bucket)s.HOST[:PORT]`, or anything else for path style.
     pub host_bucket: String,
+    /// Path style whatever `host_bucket` says, as the fork of s3cmd has it that the Deis document names.
+    pub use_path_mode: bool,
     /// TLS.
     pub use_https: bool,
     /// A file of PEM certificates to trust instead of the machine's.
@@ -49,8 +52,8 @@ pub struct S3Cfg {
     pub limit_rate: Option<u64>,
     /// Storage class of new objects.
     pub storage_class: Option<String>,
-    /// Media type of new objects where none is guessed.
-    pub mime_type: String,
+    /// Media type of new objects.
+    pub content_type: ContentType,
 }
 
 impl Default for S3Cfg {
@@ -59,6 +62,7 @@ impl Default for S3Cfg {
             credentials: None,
             host_base: "s3.amazonaws.com".to_owned(),
             host_bucket: "%(bucket)s.s3.amazonaws.com".to_owned(),
+            use_path_mode: false,
             use_https: true,
             ca_certs_file: None,
             bucket_location: "US".to_owned(),
@@ -72,7 +76,7 @@ impl Default for S3Cfg {
             dry_run: false,
             limit_rate: None,
             storage_class: None,
-            mime_type: "binary/octet-stream".to_owned(),
+            content_type: ContentType::default(),
         }
     }
 }
@@ -82,6 +86,7 @@ impl S3Cfg {
     /// variables that s3cmd takes them from.
     pub fn access(&self, bucket: Option<&str>, lookup: Lookup<'_>) -> Result<Access> {
         let virtual_host = self.host_bucket.strip_prefix("%(bucket)s.").filter(|_| bucket.is_some_and(is_dns_name));
+        let virtual_host = virtual_host.filter(|_| !self.use_path_mode);
         let host = virtual_host.unwrap_or(&self.host_base);
         if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)) {
             return Err(Error::usage(format!("{host:?} is not a server")).with_hint("host_base is HOST or HOST:PORT"));
@@ -138,6 +143,14 @@ mod tests {
             let access = cfg.access(Some("registry"), &|_| None).expect("an access");
             assert_eq!((access.endpoint.as_str(), access.path_style), ("https://store.example.com", true), "{host_bucket}");
         }
+        // The fork needs no more than this, and stock s3cmd would ask another host.
+        for (use_path_mode, endpoint, path_style) in
+            [("True", "https://store.example.com", true), ("False", "https://s3.amazonaws.com", false)]
+        {
+            let (cfg, _) = parse(&format!("host_base = store.example.com\nuse_path_mode = {use_path_mode}\n"));
+            let access = cfg.access(Some("registry"), &|_| None).expect("an access");
+            assert_eq!((access.endpoint.as_str(), access.path_style), (endpoint, path_style));
+        }
     }
 
     #[test]
@@ -150,6 +163,16 @@ mod tests {
         assert_eq!(access(Some("registry")), ("http://b.example:7480".to_owned(), false));
         assert_eq!(access(Some("db_wal")), ("http://a.example:7480".to_owned(), true));
         assert_eq!(access(None), ("http://a.example:7480".to_owned(), true));
+    }
+
+    #[test]
+    fn patience_is_what_the_file_says() {
+        let access = |text: &str| parse(text).0.access(None, &|_| None).expect("an access");
+        let usual = access("");
+        assert_eq!((usual.attempts, usual.timeout.as_secs(), usual.region, usual.ca), (6, 300, None, None));
+        let said = access("max_retries = 0\nsocket_timeout = 7\nbucket_location = EU\nca_certs_file = /ca\n");
+        assert_eq!((said.attempts, said.timeout.as_secs()), (1, 7));
+        assert_eq!((said.region.as_deref(), said.ca), (Some("eu-west-1"), Some("/ca".into())));
     }
 
     #[test]

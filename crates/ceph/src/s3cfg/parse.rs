@@ -18,7 +18,7 @@ const SILENT: &str = " access_token_refresh acl_grants acl_revokes add_encoding_
     multipart_copy_chunk_size_mb multipart_max_chunks progress_class progress_meter public_url_use_https put_continue \
     recursive recv_chunk remove_headers restore_days restore_priority send_chunk signurl_use_https simpledb_host \
     skip_destination_validation stats sts_endpoint throttle_max upload_id urlencoding_mode use_http_expect use_mime_magic \
-    use_path_mode verbosity website_endpoint website_error website_index ";
+    verbosity website_endpoint website_error website_index ";
 
 /// Keys whose `True` asks for what is not done here, and what becomes of that.
 const REFUSED: [(&str, &str); 9] = [
@@ -132,6 +132,7 @@ impl Parsed {
             "access_token" => keys.token = Zeroizing::new(value.to_owned()),
             "host_base" => without_scheme(value).clone_into(&mut cfg.host_base),
             "host_bucket" => without_scheme(value).clone_into(&mut cfg.host_bucket),
+            "use_path_mode" => cfg.use_path_mode = boolean(key, value)?,
             "use_https" => cfg.use_https = boolean(key, value)?,
             "check_ssl_certificate" | "check_ssl_hostname" => {
                 if !boolean(key, value)? {
@@ -160,13 +161,15 @@ impl Parsed {
                     cfg.storage_class = Some("REDUCED_REDUNDANCY".to_owned());
                 }
             }
-            "default_mime_type" | "mime_type" => {
+            "mime_type" => cfg.content_type.always = Some(value.to_owned()).filter(|value| !value.is_empty()),
+            "guess_mime_type" => cfg.content_type.guess = boolean(key, value)?,
+            "default_mime_type" => {
                 if !value.is_empty() {
-                    value.clone_into(&mut cfg.mime_type);
+                    value.clone_into(&mut cfg.content_type.otherwise);
                 }
             }
-            // The port of a proxy that is refused, and whether a name tells a type, which it does not here.
-            "proxy_port" | "guess_mime_type" => {}
+            // That of a proxy, which is refused.
+            "proxy_port" => {}
             key => return self.other(key, value),
         }
         Ok(())
@@ -230,6 +233,7 @@ mod tests {
     use backup_core::Kind;
 
     use super::*;
+    use crate::ContentType;
 
     fn parse(text: &str) -> (S3Cfg, Vec<String>) {
         S3Cfg::parse(text, &|name| (name == "KEY").then(|| "from-env".to_owned())).expect("it is good")
@@ -238,12 +242,15 @@ mod tests {
     #[test]
     fn comments_sections_quotes_variables_and_the_last_value() {
         let text = "# c\n[one]\naccess_key = old\n\taccess_key=\"new = \"  \n[two]\nsecret_key = $KEY\nbucket_location = $NONE\n\
-            max_delete = 7\nlimitrate = 10k\nmultipart_chunk_size_mb = 20\nstorage_class = COLD\n";
+            max_delete = 7\nlimitrate = 10k\nmultipart_chunk_size_mb = 20\nstorage_class = COLD\n\
+            mime_type = a/b\nguess_mime_type = no\ndefault_mime_type = c/d\n";
         let (cfg, warnings) = parse(text);
         let keys = cfg.credentials.expect("keys");
         assert_eq!((keys.access_key.as_str(), keys.secret_key.as_str()), ("new =", "from-env"));
         assert_eq!((cfg.bucket_location.as_str(), cfg.max_delete, cfg.limit_rate), ("US", Some(7), Some(10_240)));
         assert_eq!((cfg.part_size, cfg.storage_class.as_deref()), (Some(20 << 20), Some("COLD")));
+        let ContentType { always, guess, otherwise } = cfg.content_type;
+        assert_eq!((always.as_deref(), guess, otherwise.as_str()), (Some("a/b"), false, "c/d"));
         assert!(warnings.is_empty(), "{warnings:?}");
     }
 

@@ -40,6 +40,9 @@ impl S3Cfg {
         let yes = |yes: bool| if yes { "True" } else { "False" };
         line("host_base", &self.host_base)?;
         line("host_bucket", &self.host_bucket)?;
+        if self.use_path_mode {
+            line("use_path_mode", "True")?;
+        }
         line("use_https", yes(self.use_https))?;
         line("ca_certs_file", &self.ca_certs_file.as_deref().unwrap_or(Path::new("")).to_string_lossy())?;
         line("bucket_location", &self.bucket_location)?;
@@ -53,7 +56,9 @@ impl S3Cfg {
         line("skip_existing", yes(self.skip_existing))?;
         line("limitrate", &self.limit_rate.unwrap_or(0).to_string())?;
         line("storage_class", self.storage_class.as_deref().unwrap_or(""))?;
-        line("default_mime_type", &self.mime_type)?;
+        line("default_mime_type", &self.content_type.otherwise)?;
+        line("guess_mime_type", yes(self.content_type.guess))?;
+        line("mime_type", self.content_type.always.as_deref().unwrap_or(""))?;
         Ok(text)
     }
 }

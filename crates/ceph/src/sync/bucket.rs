@@ -98,8 +98,7 @@ impl Bucket {
         part_size: u64,
         tasks: &TaskTracker,
     ) -> Result<String> {
-        let part_size = part_size.max(*PART_SIZES.start()).max(size.div_ceil(PARTS).next_multiple_of(1 << 20));
-        let transfer = Transfer { part_size, width: 1 };
+        let transfer = Transfer { part_size: fitting(part_size, size), width: 1 };
         let (gateway, bucket, key, tasks) = (self.gateway.clone(), self.bucket.clone(), self.key(name), tasks.clone());
         let to = Destination { gateway, bucket, key, new, transfer, tasks };
         to.store(body).await.map(|(_, etag)| etag)
@@ -130,8 +129,28 @@ impl Bucket {
     }
 }
 
+/// The size of parts for an object of `size` bytes: what was asked for, unless the server takes no such parts or not so many.
+fn fitting(part_size: u64, size: u64) -> u64 {
+    part_size.max(*PART_SIZES.start()).max(size.div_ceil(PARTS).next_multiple_of(1 << 20))
+}
+
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_parts_have_one_size_and_there_are_not_too_many() {
+        assert_eq!(fitting(15 << 20, 1 << 30), 15 << 20);
+        assert_eq!(fitting(1, 1), 5 << 20);
+        for size in [74_985 << 20, (74_985 << 20) + 1, 5 << 40] {
+            let part_size = fitting(15 << 20, size);
+            assert!(size.div_ceil(part_size) <= PARTS && part_size.is_multiple_of(1 << 20), "{size} in parts of {part_size}");
+        }
     }
 }

@@ -105,7 +105,7 @@ impl Run {
         let check = Check::new(attrs.md5.as_deref().unwrap_or_default(), &Attrs::default(), size);
         let noted = if self.options.preserve { attrs } else { Attrs { md5: attrs.md5, ..Attrs::default() } };
         let new = New {
-            content_type: Some(self.options.mime_type.clone()),
+            content_type: Some(self.options.content_type.of(&source.name)),
             storage_class: self.options.storage_class.clone(),
             metadata: vec![(HEADER.to_owned(), noted.to_string())],
             only_if_absent: old.is_none(),

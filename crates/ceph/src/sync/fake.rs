@@ -1,6 +1,7 @@
 //! A gateway in memory that lies on demand.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
@@ -36,6 +37,8 @@ pub(super) enum Lie {
     NoBucket,
     /// Requests for objects fail.
     Refused,
+    /// What is to be copied is not, and the answer is that it was.
+    CopiesNothing,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +55,19 @@ struct State {
     lie: Option<Lie>,
     pages: usize,
     requests: Vec<String>,
+    meanwhile: Option<Meanwhile>,
+}
+
+/// What happens just before a request is answered.
+struct Meanwhile {
+    request: String,
+    act: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.request)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -88,14 +104,33 @@ impl Fake {
         self.state().buckets[bucket][key].new.clone()
     }
 
+    /// Stores an object with what is said of it.
+    pub(super) fn set_new(&self, bucket: &str, key: &str, new: New) {
+        self.set(bucket, key, key);
+        self.state().buckets.get_mut(bucket).and_then(|objects| objects.get_mut(key)).expect("it is there").new = new;
+    }
+
+    /// Lets something happen just before the next such request is answered, such as `head KEY`.
+    pub(super) fn meanwhile(&self, request: &str, act: impl FnOnce() + Send + 'static) {
+        self.state().meanwhile = Some(Meanwhile { request: request.to_owned(), act: Box::new(act) });
+    }
+
+    fn asked(&self, request: String) {
+        let meanwhile = self.state().meanwhile.take_if(|meanwhile| meanwhile.request == request);
+        self.state().requests.push(request);
+        if let Some(Meanwhile { act, .. }) = meanwhile {
+            act();
+        }
+    }
+
     /// Requests since the last time, by their names.
     pub(super) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state().requests)
     }
 
     fn find(&self, bucket: &str, key: &str, what: &str) -> Result<Stored> {
-        let mut state = self.state();
-        state.requests.push(format!("{what} {key}"));
+        self.asked(format!("{what} {key}"));
+        let state = self.state();
         match state.lie {
             Some(Lie::Refused) => return Err(Error::failed("403 Forbidden")),
             Some(Lie::Gone | Lie::NoBucket) => return Err(Error::new(Kind::NotFound, "404 Not Found")),
@@ -106,8 +141,8 @@ impl Fake {
     }
 
     fn store(&self, bucket: &str, key: &str, stored: Stored) -> Result<String> {
+        self.asked(format!("put {key}"));
         let mut state = self.state();
-        state.requests.push(format!("put {key}"));
         let objects = state.buckets.get_mut(bucket).ok_or_else(|| Error::new(Kind::NotFound, "NoSuchBucket"))?;
         if stored.new.only_if_absent && objects.contains_key(key) {
             return Err(Error::new(Kind::AlreadyExists, "412"));
@@ -231,6 +266,9 @@ impl Gateway for Fake {
 
     async fn copy(&self, from: (&str, &str), to: (&str, &str), new: Option<&New>) -> Result<()> {
         let mut stored = self.find(from.0, from.1, "copy")?;
+        if self.state().lie == Some(Lie::CopiesNothing) {
+            return Ok(());
+        }
         stored.new = New { only_if_absent: false, ..new.cloned().unwrap_or(stored.new) };
         self.store(to.0, to.1, stored).map(|_| ())
     }

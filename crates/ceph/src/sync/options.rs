@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::filter::Filter;
 use super::guard::Limits;
+use crate::ContentType;
 use crate::s3::SharedGateway;
 
 /// An S3 server, and what tells it from others.
@@ -42,7 +43,7 @@ pub struct Options {
     /// The storage class of new objects, if not that of the source.
     pub storage_class: Option<String>,
     /// The media type of objects that are made of files.
-    pub mime_type: String,
+    pub content_type: ContentType,
     /// A folder of this machine where records of buckets lie, and lists are sorted.
     pub state: PathBuf,
 }
@@ -62,7 +63,7 @@ impl Options {
             preserve: true,
             part_size: 15 << 20,
             storage_class: None,
-            mime_type: "binary/octet-stream".to_owned(),
+            content_type: ContentType::default(),
             state: state.into(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use backup_ceph::sync::{Filter, Limits, Options, Route, Server, Summary, Verdict, sync};
-use backup_ceph::{Access, Credentials, Listing, New, connect};
+use backup_ceph::{Access, ContentType, Credentials, Listing, New, connect};
 use backup_core::{Context, Error, Kind, Recorder, Result};
 use backup_tests::faults::Proxy;
 use backup_tests::{Rgw, S3Keys};
@@ -104,7 +104,7 @@ impl Scene {
             preserve: true,
             part_size: 5 << 20,
             storage_class: None,
-            mime_type: "binary/octet-stream".to_owned(),
+            content_type: ContentType::default(),
             state: self.state.path().to_owned(),
         }
     }

@@ -3,6 +3,7 @@
 use backup_core::Kind;
 
 use super::*;
+use crate::s3::New;
 
 #[tokio::test]
 async fn a_bucket_comes_into_a_folder_and_the_second_time_nothing_is_asked_but_the_listing() {
@@ -146,4 +147,72 @@ async fn names_that_collide_on_disk_are_refused_by_name() {
     assert_eq!(files, map(&[("c", "c"), ("d/e", "d/e")]));
     let story = scene.story.story().join("\n");
     assert!(story.contains("failed to copy \\\"a") && story.contains(&long), "{story}");
+}
+
+#[tokio::test]
+async fn the_key_that_was_named_is_meant_alone_if_it_is_there() {
+    let scene = Scene::new();
+    ["p/a", "p/a/b", "p/ab"].iter().for_each(|key| scene.fake.set("a", key, key));
+    assert_eq!(scene.sync("s3://a/p/a", &scene.folder()).await.expect("synced").copied, 1);
+    assert_eq!(scene.files(), map(&[("a", "p/a")]));
+    scene.fake.remove("a", "p/a");
+    scene.fake.remove("a", "p/a/b");
+    assert_eq!(scene.sync("s3://a/p/a", &scene.folder()).await.expect("synced").copied, 1);
+    assert_eq!(scene.files()["ab"], "p/ab", "without it every key that begins so");
+}
+
+#[tokio::test]
+async fn what_is_said_of_an_object_goes_with_it_from_bucket_to_bucket() {
+    let scene = Scene::new();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let new = New {
+        content_type: Some("a/b".to_owned()),
+        storage_class: Some("COLD".to_owned()),
+        metadata: vec![pair("of", "registry")],
+        only_if_absent: false,
+    };
+    scene.fake.set_new("a", "k", new.clone());
+    assert_eq!(scene.sync("s3://a", "s3://b/here/").await.expect("synced").copied, 1);
+    assert_eq!(scene.fake.new_of("b", "here/k"), new);
+    // To another server, through this machine.
+    let there = Arc::new(Fake::default());
+    there.set("c", "other", "other");
+    let server = |gateway: &Arc<Fake>, endpoint: &str| Server { gateway: gateway.clone(), endpoint: endpoint.to_owned() };
+    let of = |class: Option<&str>| {
+        let (from, to) = (server(&scene.fake, "http://fake"), server(&there, "http://there"));
+        let options = Options { storage_class: class.map(str::to_owned), ..scene.options() };
+        let route = Route::new("s3://a", if class.is_some() { "s3://c/class/" } else { "s3://c/" }).expect("a route");
+        let cx = scene.cx.clone();
+        async move { sync(&cx, &route, Some(from), Some(to), options).await.expect("synced").summary.copied }
+    };
+    assert_eq!(of(None).await, 1);
+    let is = |key: &str, class: &str| {
+        let New { content_type, storage_class, metadata, .. } = there.new_of("c", key);
+        assert_eq!((content_type.as_deref(), storage_class.as_deref()), (Some("a/b"), Some(class)));
+        assert!(metadata.contains(&pair("of", "registry")), "{metadata:?}");
+    };
+    is("k", "COLD");
+    assert_eq!(of(Some("WARM")).await, 1);
+    is("class/k", "WARM");
+}
+
+#[tokio::test]
+async fn a_symbolic_link_is_passed_over_and_told() {
+    let scene = Scene::new();
+    scene.write("f/file", "content");
+    std::os::unix::fs::symlink("/etc/passwd", scene.root.path().join("f/link")).expect("a link");
+    let summary = scene.sync(&format!("{}f/", scene.folder()), "s3://a").await.expect("synced");
+    assert_eq!((summary.copied, summary.failed), (1, 0));
+    let story = scene.story.story().join("\n");
+    assert!(story.contains("passed over") && story.contains("link"), "{story}");
+}
+
+#[tokio::test]
+async fn a_hundred_failures_in_a_row_are_enough() {
+    let scene = Scene::new();
+    (0..150).for_each(|nth| scene.fake.set("a", &format!("{nth:03}"), "x"));
+    scene.fake.lie(Some(Lie::Refused));
+    scene.only("s3://a", &scene.folder(), scene.options()).await.expect_err("it ends");
+    let told = scene.story.story().iter().filter(|event| event.contains("failed to copy")).count();
+    assert_eq!(told, 99, "and the last is the error");
 }

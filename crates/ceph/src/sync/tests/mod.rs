@@ -1,6 +1,7 @@
 //! Syncs against a gateway in memory that lies: nothing is deleted wrongly, and no file is there that is not whole.
 
 mod copied;
+mod meanwhile;
 mod model;
 mod removed;
 

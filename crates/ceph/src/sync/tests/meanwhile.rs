@@ -1,0 +1,130 @@
+//! What others change while a sync is under way: theirs stays, and what is told is true.
+
+use super::*;
+
+/// Lets somebody write a file just before a request is answered.
+fn writes(scene: &Scene, request: &str, path: &str, content: &'static str) {
+    let path = scene.root.path().join(path);
+    scene.fake.meanwhile(request, move || {
+        std::fs::write(&path, content).expect("written");
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(7);
+        std::fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(later)).expect("a time");
+    });
+}
+
+/// Lets somebody store an object just before a request is answered.
+fn stores(scene: &Scene, request: &str, bucket: &'static str, key: &'static str, content: &'static str) {
+    let fake = scene.fake.clone();
+    scene.fake.meanwhile(request, move || fake.set(bucket, key, content));
+}
+
+#[tokio::test]
+async fn an_object_that_is_replaced_while_it_is_copied_comes_as_it_is_now() {
+    let scene = Scene::new();
+    scene.fake.set("a", "k", "before");
+    stores(&scene, "get k", "a", "k", "behind");
+    let summary = scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    assert_eq!((summary.copied, summary.failed), (1, 0));
+    assert_eq!(scene.files(), map(&[("k", "behind")]));
+    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("synced").same, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_is_changed_while_it_would_be_replaced_stays() {
+    let scene = Scene::new();
+    scene.fake.set("a", "k", "one");
+    scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    scene.fake.set("a", "k", "three");
+    writes(&scene, "get k", "k", "two");
+    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("it goes on").failed, 1);
+    assert_eq!(scene.files(), map(&[("k", "two")]));
+    // One that was not there before.
+    scene.fake.set("a", "n", "new");
+    writes(&scene, "get n", "n", "theirs");
+    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("it goes on").failed, 1);
+    assert_eq!(scene.files()["n"], "theirs");
+}
+
+#[tokio::test]
+async fn a_file_that_is_changed_while_it_is_read_is_told() {
+    let scene = Scene::new();
+    scene.write("f/k", "one");
+    writes(&scene, "put k", "f/k", "two");
+    let from = format!("{}f/", scene.folder());
+    let summary = scene.sync(&from, "s3://a").await.expect("it goes on");
+    assert_eq!((summary.copied, summary.failed), (1, 1));
+    assert_eq!(scene.sync(&from, "s3://a").await.expect("synced").copied, 1);
+    assert_eq!(scene.fake.contents("a"), map(&[("k", "two")]));
+}
+
+#[tokio::test]
+async fn an_object_that_is_changed_while_it_would_be_replaced_stays() {
+    let scene = Scene::new();
+    scene.write("f/k", "one");
+    let from = format!("{}f/", scene.folder());
+    scene.sync(&from, "s3://b/q/").await.expect("synced");
+    scene.write("f/k", "three");
+    stores(&scene, "head q/k", "b", "q/k", "two");
+    assert_eq!(scene.sync(&from, "s3://b/q/").await.expect("it goes on").failed, 1);
+    assert_eq!(scene.fake.contents("b"), map(&[("q/k", "two")]));
+}
+
+#[tokio::test]
+async fn what_is_changed_while_it_would_be_deleted_stays() {
+    let scene = Scene::new();
+    scene.fake.set("a", "k", "one");
+    scene.sync("s3://a", "s3://b/q/").await.expect("synced");
+    scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    scene.fake.remove("a", "k");
+    scene.fake.set("a", "l", "l");
+    stores(&scene, "head q/k", "b", "q/k", "two");
+    let synced = scene.only("s3://a", "s3://b/q/", scene.options()).await.expect("synced");
+    let summary = synced.delete().await.expect("nothing goes");
+    assert_eq!((summary.deleted, summary.foreign), (0, 1));
+    assert_eq!(scene.fake.contents("b"), map(&[("q/k", "two"), ("q/l", "l")]));
+    // Of the same size, too.
+    writes(&scene, "head k", "k", "two");
+    let synced = scene.only("s3://a", &scene.folder(), scene.options()).await.expect("synced");
+    let summary = synced.delete().await.expect("nothing goes");
+    assert_eq!((summary.deleted, summary.foreign), (0, 1));
+    assert_eq!(scene.files(), map(&[("k", "two"), ("l", "l")]));
+}
+
+#[tokio::test]
+async fn a_copy_that_was_not_made_is_no_copy() {
+    let scene = Scene::new();
+    scene.fake.set("a", "k", "one");
+    scene.sync("s3://a", "s3://b").await.expect("synced");
+    // As long as what is there.
+    scene.fake.set("a", "k", "two");
+    scene.fake.lie(Some(Lie::CopiesNothing));
+    assert_eq!(scene.sync("s3://a", "s3://b").await.expect("it goes on").failed, 1);
+    scene.fake.lie(None);
+    assert_eq!(scene.sync("s3://a", "s3://b").await.expect("synced").copied, 1);
+    // What is not in the trash stays where it is.
+    scene.write("f/k", "k");
+    scene.write("f/l", "l");
+    let from = format!("{}f/", scene.folder());
+    scene.sync(&from, "s3://b/q/").await.expect("synced");
+    std::fs::remove_file(scene.root.path().join("f/k")).expect("removed");
+    scene.fake.lie(Some(Lie::CopiesNothing));
+    scene.sync(&from, "s3://b/q/").await.expect_err("it is not in the trash");
+    assert_eq!(scene.fake.contents("b")["q/k"], "k");
+}
+
+#[tokio::test]
+async fn what_would_not_fit_into_the_trash_stays() {
+    let scene = Scene::new();
+    let long = "k".repeat(250) + "/" + &"l".repeat(250) + "/" + &"m".repeat(250) + "/" + &"n".repeat(250);
+    scene.write(&format!("f/{long}"), "content");
+    scene.write("f/short", "short");
+    let from = format!("{}f/", scene.folder());
+    scene.sync(&from, "s3://b").await.expect("synced");
+    std::fs::remove_file(scene.root.path().join("f").join(&long)).expect("removed");
+    let error = scene.sync(&from, "s3://b").await.expect_err("no key is so long");
+    assert!(error.hint().is_some_and(|hint| hint.contains("--no-trash")), "{error:?}");
+    assert!(scene.fake.contents("b").contains_key(&long));
+    let options = Options { trash: false, ..scene.options() };
+    let synced = scene.only(&from, "s3://b", options).await.expect("synced");
+    assert_eq!(synced.delete().await.expect("without it").deleted, 1);
+}
