@@ -2,7 +2,8 @@
 //!
 //! [`Server::start`] gives a PostgreSQL server that is gone when the test is; [`judge::difference`] asks the real
 //! pg_dumpall whether two servers hold the same; [`corpus::load`] fills one with everything that PostgreSQL can hold.
-//! [`Rgw::shared`] gives an S3 server: Ceph's RADOS Gateway. [`ListingServer`] plays one that has too many objects for it.
+//! [`Mongod::start`] gives a MongoDB server, and [`mongo_corpus::load`] fills it. [`Rgw::shared`] gives an S3 server: Ceph's RADOS
+//! Gateway. [`ListingServer`] plays one that has too many objects for it.
 //! `ci/install` puts the programs in place. Where they are missing a test says so and passes, unless
 //! `REQUIRE_SERVICES=1` is set: then it fails.
 #![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
@@ -16,6 +17,8 @@ mod installed;
 pub mod judge;
 pub mod kubernetes;
 mod listing;
+mod mongo;
+pub mod mongo_corpus;
 mod pg;
 pub mod random;
 mod rgw;
@@ -26,6 +29,7 @@ pub use crate::bytes::bytes;
 pub use crate::hearing::hearing;
 pub use crate::hosts::with_hosts;
 pub use crate::listing::ListingServer;
+pub use crate::mongo::{Mongod, MongodSetup};
 pub use crate::pg::{Major, Server, Setup};
 pub use crate::rgw::{Rgw, S3Keys};
 pub use crate::small_disk::SmallDisk;

@@ -54,6 +54,7 @@ fn may_know(package: &Package) -> &'static [&'static str] {
         "xtask" => &["backup-core", "backup-pg", "backup-tests"],
         "pg-backup" => &["backup-core", "backup-ceph", "backup-cli", "backup-kube", "backup-pg", "backup-service"],
         "ceph-backup" => &["backup-core", "backup-ceph", "backup-cli"],
+        "mongo-healer" => &["backup-core", "backup-ceph", "backup-cli", "backup-mongo"],
         name if package.is_in("crates") && name != "backup-core" => &["backup-core"],
         _ => &[],
     }

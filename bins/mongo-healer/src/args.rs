@@ -1,0 +1,88 @@
+//! The command line of `mongo-healer`.
+
+use backup_cli::{Common, Face, Manage, Program, SinkArgs, Sinks};
+use backup_core::Result;
+use clap::{Parser, Subcommand};
+
+use crate::connection::Connection;
+use crate::{backup, s3};
+
+/// Backs MongoDB up, a database or a whole deployment, in the layout of mongodump.
+///
+/// Backups lie in the sink that is named, those of one database under one --job: by default the name of the database.
+#[derive(Debug, Parser)]
+#[command(name = "mongo-healer", version, max_term_width = 100)]
+pub(crate) struct MongoHealer {
+    #[command(flatten)]
+    sink: SinkArgs,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The job of what names no database.
+const WHOLE: &str = "mongo";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take a backup; the last line of standard output is its ID
+    Backup(backup::Backup),
+    #[command(flatten)]
+    Manage(Manage),
+}
+
+impl Program for MongoHealer {
+    const NAME: &'static str = concat!("mongo-healer ", env!("CARGO_PKG_VERSION"));
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn to(&self) -> Option<String> {
+        match &self.command {
+            Command::Backup(backup) => Some(backup.sink.clone()),
+            Command::Manage(_) => self.sink.to.clone(),
+        }
+    }
+
+    fn sinks() -> Sinks {
+        Sinks::new().with("s3", s3::open)
+    }
+
+    async fn run(self, face: Face) -> Result<()> {
+        match self.command {
+            Command::Backup(backup) => {
+                let job = self.sink.job(backup.database.as_deref().unwrap_or(WHOLE))?;
+                Box::pin(backup.run(&face, &job, &self.connection)).await
+            }
+            Command::Manage(manage) => manage.run::<Self>(&face, &self.sink.job(WHOLE)?).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MongoHealer;
+
+    #[test]
+    fn no_two_flags_clash() {
+        backup_cli::command::<MongoHealer>().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_its_variable() {
+        let command = backup_cli::command::<MongoHealer>();
+        let commands = std::iter::once(&command).chain(command.get_subcommands());
+        let mut options = 0;
+        for option in commands.flat_map(clap::Command::get_arguments) {
+            let Some(long) = option.get_long() else { continue };
+            let variable = option.get_env().unwrap_or_else(|| panic!("--{long} has no variable"));
+            assert_eq!(variable.to_string_lossy(), format!("BACKUP_{}", long.to_uppercase().replace('-', "_")));
+            options += 1;
+        }
+        assert!(options > 20, "{options} are not all");
+    }
+}

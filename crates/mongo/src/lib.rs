@@ -1,0 +1,37 @@
+//! MongoDB: read over the wire as mongodump has it.
+//!
+//! [`Deployment`] is a deployment, or one database of it, as a source of `backup-core`. Its parts are the files of mongodump's
+//! folder, byte for byte: `DB/COLL.bson`, `DB/COLL.metadata.json`, `prelude.json` and `oplog.bson`. Documents pass undecoded; they are
+//! counted and hashed on the way ([`PartFacts`]). Nothing is ever written to the server that is read.
+
+mod catalog;
+mod config;
+mod connect;
+mod cursor;
+mod deployment;
+mod digest;
+mod dump_tar;
+mod extjson;
+mod facts;
+pub mod layout;
+mod metadata;
+mod mongo_error;
+mod oplog;
+mod plan;
+mod ranges;
+mod secret;
+
+pub use config::Config;
+pub use connect::{Server, Shape, connect};
+pub use deployment::{Deployment, Options};
+pub use digest::{Counted, Sum};
+pub use dump_tar::dump_tar;
+pub use extjson::to_json;
+pub use facts::{CollectionType, Content, Instant, PartFacts, Window};
+pub use mongo_error::mongo_error;
+pub use secret::Secret;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
