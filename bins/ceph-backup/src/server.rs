@@ -94,3 +94,41 @@ pub(crate) fn look(settings: &Settings, bucket: Option<&str>) -> Result<(Named, 
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_option_says_what_its_name_says_of_either_end() {
+        let said = |part_size| Settings {
+            s3cfg: Some("cfg".into()),
+            endpoint: Some("http://h".to_owned()),
+            region: Some("r".to_owned()),
+            ca: Some("ca".into()),
+            profile: Some("p".to_owned()),
+            virtual_host: true,
+            part_size,
+        };
+        let there = DestinationArgs {
+            destination_endpoint: Some("http://h".to_owned()),
+            destination_region: Some("r".to_owned()),
+            destination_ca: Some("ca".into()),
+            destination_profile: Some("p".to_owned()),
+            destination_s3cfg: Some("cfg".into()),
+            destination_virtual_host: true,
+        };
+        assert_eq!(there.settings(Some(7)), Some(said(Some(7))));
+        assert_eq!(DestinationArgs::default().settings(Some(7)), None, "the server of the source");
+        let here = S3Args {
+            s3_endpoint: Some("http://h".to_owned()),
+            s3_region: Some("r".to_owned()),
+            s3_ca: Some("ca".into()),
+            s3_profile: Some("p".to_owned()),
+            s3cfg: Some("cfg".into()),
+            s3_virtual_host: true,
+            part_size: Some(7),
+        };
+        assert_eq!(settings(&here), said(Some(7)));
+    }
+}

@@ -36,6 +36,22 @@ fn keys_and_a_bucket_are_good_and_nothing_of_it_stays() {
     proxy.spoil(Asked::Listing, 0, 99, Fault::Answer(403, "RequestTimeTooSkewed"));
     let words = scene.fails(1, &["check", "s3://good"], "clock");
     assert!(words.contains("s apart"), "{words}");
+    proxy.heal();
+    // What a sync can do without is told, and no failure.
+    for (asked, skip, fault, what) in
+        [(Asked::Put, 1, Fault::Answer(403, "AccessDenied"), "if-none-match"), (Asked::Get, 0, Fault::Flip(0), "range")]
+    {
+        proxy.spoil(asked, skip, 1, fault);
+        let words = scene.ok("home", &["check", "s3://good"]);
+        assert!(words.contains(&format!("no  {what} ")) && words.matches("no  ").count() == 1, "{words}");
+        proxy.heal();
+    }
+    proxy.spoil(Asked::Complete, 0, 1, Fault::Answer(403, "AccessDenied"));
+    let words = scene.fails(1, &["check", "s3://good"], "not good for every sync: multipart");
+    assert!(words.contains("no  multipart "), "{words}");
+    let gateway = scene.gateway(&scene.keys);
+    assert_eq!(scene.block(gateway.uploads("good", "")).expect("listed"), [], "what was begun is given up");
+    assert_eq!(scene.ok("home", &["ls", "-r", "s3://good"]), "");
 }
 
 /// A bucket as WAL-E fills it: a base backup from segment 2 to 3, and segments until 6.
@@ -97,6 +113,23 @@ fn a_bucket_of_wal_e_is_enough_to_restore_from_or_says_what_is_missing() {
     scene.ok("home", &["sync", "db/", "s3://wal-e"]);
     scene.ok("home", &check);
 
+    // LATEST is what was stored last; where another base backup begins later, that is told.
+    let sentinel = |nth: u32| format!("basebackups_005/base_00000001000000000000000{nth}_00000040_backup_stop_sentinel.json");
+    let store = |nth: u32| {
+        let stop = format!(r#"{{ "wal_segment_backup_stop": "00000001000000000000000{}" }}"#, nth + 1);
+        scene.write(&format!("home/db/{}", sentinel(nth)), &stop);
+        scene.ok("home", &["sync", "db/", "s3://wal-e"]);
+        scene.ok("home", &check)
+    };
+    let words = store(5);
+    assert!(words.contains("base_000000010000000000000005_00000040 of") && words.contains("newest of 2"), "{words}");
+    assert!(!words.contains("begins later"), "{words}");
+    let words = store(2);
+    assert!(words.contains("base_000000010000000000000002_00000040 of") && words.contains("newest of 2"), "{words}");
+    assert!(words.contains("another begins later, at 000000010000000000000005"), "{words}");
+    std::fs::remove_file(scene.path("home/db").join(sentinel(5))).expect("removed");
+    scene.ok("home", &["sync", "--delete-removed", "--yes", "db/", "s3://wal-e"]);
+
     // A cluster that went on to another timeline.
     scene.write("home/db/wal_005/000000020000000000000006.lzo", "wal");
     scene.ok("home", &["sync", "db/", "s3://wal-e"]);
@@ -106,13 +139,13 @@ fn a_bucket_of_wal_e_is_enough_to_restore_from_or_says_what_is_missing() {
     assert!(scene.ok("home", &check).contains("up to 000000020000000000000006"));
 
     // A sentinel that says nothing, and a base backup that was not finished.
-    let sentinel = "basebackups_005/base_000000010000000000000002_00000040_backup_stop_sentinel.json";
+    let sentinel = sentinel(2);
     for bad in ["", "{}", r#"{"wal_segment_backup_stop": "000000010000000000000001"}"#, "[\u{1b}"] {
         scene.write(&format!("home/db/{sentinel}"), bad);
         scene.ok("home", &["sync", "db/", "s3://wal-e"]);
         scene.fails(4, &check, "sentinel");
     }
-    std::fs::remove_file(scene.path("home/db").join(sentinel)).expect("removed");
+    std::fs::remove_file(scene.path("home/db").join(&sentinel)).expect("removed");
     scene.ok("home", &["sync", "--delete-removed", "--yes", "db/", "s3://wal-e"]);
     scene.fails(3, &check, "no base backup");
     scene.fails(3, &["check", "--wal-e", "s3://none-of-that"], "no bucket");

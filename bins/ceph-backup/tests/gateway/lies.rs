@@ -1,5 +1,8 @@
 //! Listings and objects that a proxy spoils on their way.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use backup_tests::faults::{Asked, Fault, Proxy};
 
 use crate::scene::Scene;
@@ -56,4 +59,32 @@ fn a_listing_that_lies_deletes_nothing() {
         proxy.heal();
         assert_eq!(scene.files("other"), whole, "{fault:?}");
     }
+}
+
+#[test]
+fn a_listing_that_does_not_lead_on_comes_to_an_end() {
+    let Some(mut scene) = Scene::new("endless") else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let page = "<ListBucketResult><Contents><Key>k</Key><Size>1</Size></Contents><IsTruncated>true</IsTruncated>\
+                <NextContinuationToken>t</NextContinuationToken></ListBucketResult>";
+    // One that never ended would end here, otherwise.
+    let serving = std::thread::spawn(move || {
+        for _ in 0..6 {
+            let (mut client, _) = listener.accept().expect("a client");
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).expect("a request");
+                request.extend(byte);
+            }
+            let length = page.len();
+            write!(client, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{page}").expect("written");
+        }
+    });
+    scene.says(&format!("host_base = {address}\nhost_bucket = {address}\nmax_retries = 0\n"));
+    for command in [&["ls", "s3://endless"][..], &["du", "s3://endless"], &["check", "--wal-e", "s3://endless"]] {
+        scene.fails(4, command, "does not lead on");
+    }
+    serving.join().expect("two pages each");
 }

@@ -196,6 +196,14 @@ mod tests {
     }
 
     #[test]
+    fn a_deletion_is_done_where_the_object_is_not_there_but_not_where_the_bucket_is_not() {
+        assert!(failure(404, "NoSuchKey").is_missing_key());
+        for (status, code) in [(404, "NoSuchBucket"), (404, ""), (403, "NoSuchKey")] {
+            assert!(!failure(status, code).is_missing_key(), "{status} {code}");
+        }
+    }
+
+    #[test]
     fn who_is_refused_is_told_what_to_do() {
         for (status, code, word) in [
             (413, "", "--part-size"),

@@ -25,6 +25,8 @@ pub(super) enum Lie {
     Loops(usize),
     /// The keys of the n-th page come backwards.
     Backwards(usize),
+    /// Keys are listed that do not begin as they should.
+    Unasked,
     /// Objects break off in the middle.
     Truncated,
     /// Nothing of an object comes behind so many bytes.
@@ -110,6 +112,13 @@ impl Fake {
         self.state().buckets.get_mut(bucket).and_then(|objects| objects.get_mut(key)).expect("it is there").new = new;
     }
 
+    /// Gives an object another ETag, as servers do that encrypt.
+    pub(super) fn set_etag(&self, bucket: &str, key: &str, etag: &str) {
+        let mut state = self.state();
+        let objects = state.buckets.get_mut(bucket).and_then(|objects| objects.get_mut(key));
+        objects.expect("it is there").etag = etag.to_owned();
+    }
+
     /// Lets something happen just before the next such request is answered, such as `head KEY`.
     pub(super) fn meanwhile(&self, request: &str, act: impl FnOnce() + Send + 'static) {
         self.state().meanwhile = Some(Meanwhile { request: request.to_owned(), act: Box::new(act) });
@@ -183,7 +192,7 @@ impl Gateway for Fake {
             return Err(Error::new(Kind::NotFound, "NoSuchBucket"));
         }
         let objects = state.buckets.get(bucket).ok_or_else(|| Error::new(Kind::NotFound, "NoSuchBucket"))?;
-        let keys = objects.keys().filter(|key| key.starts_with(&listing.prefix));
+        let keys = objects.keys().filter(|key| lie == Some(Lie::Unasked) || key.starts_with(&listing.prefix));
         let mut keys: Vec<&String> = keys.filter(|key| next.is_none_or(|next| key.as_str() > next)).collect();
         let most = listing.most.map_or(PAGE, |most| PAGE.min(most as usize));
         let mut next_page = (keys.len() > most).then(|| keys[most - 1].clone());

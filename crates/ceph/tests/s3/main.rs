@@ -3,6 +3,7 @@
 mod example;
 mod gateway;
 mod sink;
+mod strange;
 mod transfer;
 
 use std::net::SocketAddr;

@@ -103,6 +103,12 @@ async fn a_lost_answer_is_no_failure_and_no_lie() {
     assert_eq!(proxy.seen().iter().filter(|seen| seen.asked == Asked::Put).count(), 2);
     proxy.spoil(Asked::Complete, 0, 1, Fault::Lose);
     to(&gateway, &lab.bucket, "big").put(body::from_bytes(vec![7; 6 * MIB])).await.expect("it is there, and ours");
+    // An upload that somebody gave up has become no object, whatever is there.
+    proxy.spoil(Asked::Complete, 0, 1, Fault::Answer(404, "NoSuchUpload"));
+    let mut other = to(&gateway, &lab.bucket, "big");
+    other.new.only_if_absent = false;
+    let error = other.put(body::from_bytes(vec![8; 6 * MIB])).await.expect_err("it was given up");
+    assert_eq!(error.kind(), Kind::NotFound, "{error:?}");
     // The same bytes of someone else are someone else's.
     proxy.spoil(Asked::Put, 0, 1, Fault::Reset);
     let error = to(&gateway, &lab.bucket, "small").put(body::from_bytes("small")).await.expect_err("not ours");
@@ -123,6 +129,10 @@ async fn an_answer_that_breaks_off_is_asked_for_again_where_it_broke() {
     }
     let passed: u64 = proxy.seen().iter().map(|seen| seen.bytes).sum();
     assert!(passed < 4 * 21 * MIB as u64, "{passed} bytes came: more than what was missing");
+    // However often, as long as each brings something.
+    proxy.spoil(Asked::Get, 0, usize::MAX, Fault::Short(MIB));
+    assert!(read(&gateway, &lab.bucket, "big", None).await.expect("whole") == bytes);
+    proxy.heal();
     for fault in [Fault::Cut(0), Fault::Short(0)] {
         proxy.spoil(Asked::Get, 1, usize::MAX, fault.clone());
         let error = read(&gateway, &lab.bucket, "big", None).await.expect_err("it never comes");

@@ -1,5 +1,9 @@
 //! What a sync copies, from where to where.
 
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
 use backup_core::Kind;
 
 use super::*;
@@ -39,6 +43,29 @@ async fn a_file_of_somebody_else_is_kept_when_it_is_replaced() {
 }
 
 #[tokio::test]
+async fn an_object_of_somebody_else_is_kept_when_it_is_replaced() {
+    let scene = Scene::new();
+    scene.fake.set("a", "k", "ours");
+    scene.write("f/k", "ours");
+    let folder = format!("{}f/", scene.folder());
+    // By the server itself, and through this machine.
+    for (from, to) in [("s3://a", "copied/"), (folder.as_str(), "stored/")] {
+        scene.fake.set("b", &format!("{to}k"), "theirs");
+        scene.sync(from, &format!("s3://b/{to}")).await.expect("synced");
+        let mut left = scene.fake.contents("b");
+        left.retain(|key, _| key.starts_with(to));
+        assert_eq!(left.remove(&format!("{to}k")).as_deref(), Some("ours"));
+        assert!(left.keys().all(|key| key.starts_with(&format!("{to}.ceph-backup/trash/"))), "{left:?}");
+        assert_eq!(left.into_values().collect::<Vec<_>>(), ["theirs"], "{from}");
+        // What a sync has put aside is neither an object nor somebody else's.
+        let summary = scene.sync(from, &format!("s3://b/{to}")).await.expect("synced");
+        assert_eq!((summary.same, summary.foreign), (1, 0), "{from}");
+        let summary = scene.sync(&format!("s3://b/{to}"), &format!("{}{to}", scene.folder())).await.expect("synced");
+        assert_eq!(summary.source, 1, "{from}");
+    }
+}
+
+#[tokio::test]
 async fn a_folder_goes_into_a_bucket_with_what_s3cmd_notes_and_back() {
     let scene = Scene::new();
     for (path, content) in [("wal_005/1", "one"), ("wal_005/sub/2", "two"), ("wal_0050", "other")] {
@@ -67,6 +94,28 @@ async fn a_folder_goes_into_a_bucket_with_what_s3cmd_notes_and_back() {
 }
 
 #[tokio::test]
+async fn a_file_comes_back_with_its_mode_and_its_time_unless_neither_is_to_be_kept() {
+    let scene = Scene::new();
+    scene.write("f/k", "k");
+    let path = |folder: &str| scene.root.path().join(folder).join("k");
+    // One that no new file has.
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let file = File::options().write(true).open(path("f")).expect("a file");
+    file.set_permissions(Permissions::from_mode(0o707)).and_then(|()| file.set_modified(then)).expect("set");
+    scene.sync(&format!("{}f/", scene.folder()), "s3://a").await.expect("synced");
+    let found = |folder: &str| {
+        let found = path(folder).metadata().expect("a file");
+        (found.permissions().mode() & 0o777, found.modified().expect("a time"))
+    };
+    scene.sync("s3://a", &format!("{}g/", scene.folder())).await.expect("synced");
+    assert_eq!(found("g"), (0o707, then));
+    let options = Options { preserve: false, ..scene.options() };
+    scene.only("s3://a", &format!("{}h/", scene.folder()), options).await.expect("synced");
+    let (mode, modified) = found("h");
+    assert!(mode != 0o707 && modified > then, "{mode:o} {modified:?}");
+}
+
+#[tokio::test]
 async fn a_large_file_goes_in_parts_and_comes_back_whole() {
     let scene = Scene::new();
     let content = "0123456789abcdef".repeat(700_000);
@@ -81,6 +130,16 @@ async fn a_large_file_goes_in_parts_and_comes_back_whole() {
     // Without a record the ETag of the parts is found out, or s3cmd's MD5 is asked for.
     std::fs::remove_dir_all(scene.root.path().join("g/.ceph-backup")).expect("removed");
     assert_eq!(scene.sync("s3://a", &to).await.expect("synced").same, 1);
+}
+
+#[tokio::test]
+async fn what_came_with_nothing_that_tells_its_content_is_counted() {
+    let scene = Scene::new();
+    scene.fake.set("a", "known", "known");
+    scene.fake.set("a", "unknown", "unknown");
+    scene.fake.set_etag("a", "unknown", "strange");
+    let summary = scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    assert_eq!((summary.copied, summary.unverified), (2, 1));
 }
 
 #[tokio::test]

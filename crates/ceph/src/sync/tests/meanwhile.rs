@@ -70,6 +70,19 @@ async fn an_object_that_is_changed_while_it_would_be_replaced_stays() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_made_while_one_is_stored_stays() {
+    let scene = Scene::new();
+    scene.write("f/k", "ours");
+    stores(&scene, "put k", "b", "k", "theirs");
+    assert_eq!(scene.sync(&format!("{}f/", scene.folder()), "s3://b").await.expect("it goes on").failed, 1);
+    // And before the server copies one.
+    scene.fake.set("a", "k", "ours");
+    stores(&scene, "head q/k", "b", "q/k", "theirs");
+    assert_eq!(scene.sync("s3://a", "s3://b/q/").await.expect("it goes on").failed, 1);
+    assert_eq!(scene.fake.contents("b"), map(&[("k", "theirs"), ("q/k", "theirs")]));
+}
+
+#[tokio::test]
 async fn what_is_changed_while_it_would_be_deleted_stays() {
     let scene = Scene::new();
     scene.fake.set("a", "k", "one");

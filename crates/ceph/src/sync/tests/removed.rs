@@ -1,6 +1,9 @@
 //! What a sync deletes, and what it does not.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use backup_core::Kind;
 
 use super::*;
 
@@ -64,6 +67,40 @@ async fn each_lie_of_a_listing_deletes_nothing() {
         assert!(!scene.files().contains_key("c"), "{lie:?}: what is gone goes in the end");
         assert_eq!(scene.files().len(), keys.len() - 1);
     }
+}
+
+#[tokio::test]
+async fn a_listing_of_own_files_that_does_not_lead_on_is_an_error() {
+    let scene = Scene::new();
+    (0..7).for_each(|nth| scene.fake.set("a", &format!(".ceph-backup/trash/then/{nth}"), "old"));
+    scene.fake.lie(Some(Lie::Loops(1)));
+    let synced = tokio::time::timeout(Duration::from_secs(20), scene.sync("s3://a", &scene.folder())).await;
+    assert_eq!(synced.expect("it ends").expect_err("the same page again").kind(), Kind::Damaged);
+}
+
+#[tokio::test]
+async fn a_listing_of_what_was_not_asked_for_is_an_error() {
+    for (from, stranger) in [("s3://a/p/k", "p/a"), ("s3://a/p/k", "p/l"), ("s3://a/p/", "q")] {
+        let scene = Scene::new();
+        [stranger, "p/k1"].iter().for_each(|key| scene.fake.set("a", key, key));
+        scene.fake.lie(Some(Lie::Unasked));
+        let error = scene.sync(from, &scene.folder()).await.expect_err(stranger);
+        assert!(error.kind() == Kind::Damaged && error.chain().contains("not asked for"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_vanishes_after_its_listing_deletes_nothing() {
+    let scene = Scene::new();
+    ["k", "l"].iter().for_each(|key| scene.fake.set("a", key, key));
+    scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    scene.fake.remove("a", "k");
+    let fake = scene.fake.clone();
+    scene.fake.meanwhile("head k", move || fake.lie(Some(Lie::NoBucket)));
+    let synced = scene.only("s3://a", &scene.folder(), scene.options()).await.expect("it goes on");
+    assert!(matches!(synced.verdict, Verdict::Never(_)), "{:?}", synced.verdict);
+    synced.delete().await.expect("nothing goes");
+    assert_eq!(scene.files(), map(&[("k", "k"), ("l", "l")]));
 }
 
 #[tokio::test]
