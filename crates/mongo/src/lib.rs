@@ -4,13 +4,20 @@
 //! folder, byte for byte: `DB/COLL.bson`, `DB/COLL.metadata.json`, `prelude.json` and `oplog.bson`. Documents pass undecoded; they are
 //! counted and hashed on the way ([`PartFacts`]). Nothing is ever written to the server that is read.
 
+pub mod archive;
+pub mod archive_dump;
+pub mod bson_check;
 mod catalog;
 mod config;
 mod connect;
 mod cursor;
 mod deployment;
+mod described;
 mod digest;
+pub mod documents;
+pub mod dump;
 mod dump_tar;
+pub mod extended_json;
 mod extjson;
 mod facts;
 pub mod layout;
@@ -20,10 +27,13 @@ mod oplog;
 mod plan;
 mod ranges;
 mod secret;
+pub mod stored_name;
+pub mod tar;
 
 pub use config::Config;
 pub use connect::{Server, Shape, connect};
 pub use deployment::{Deployment, Options};
+pub use described::Described;
 pub use digest::{Counted, Sum};
 pub use dump_tar::dump_tar;
 pub use extjson::to_json;
