@@ -33,6 +33,8 @@ pub struct Config {
     pub tls_certificate: Option<PathBuf>,
     /// Whether a secondary is read if there is one.
     pub secondary: bool,
+    /// What the connections are called in the server's log and lists; by default what the connection string says, else the program.
+    pub app_name: Option<String>,
 }
 
 impl Config {
@@ -59,6 +61,7 @@ impl Config {
         let parsed = ClientOptions::parse(url.as_str()).await;
         let mut options =
             parsed.map_err(|error| without(&url, &error.to_string())).doing(|| "understand the connection string")?;
+        options.app_name = self.app_name.clone().or(options.app_name);
         options.app_name.get_or_insert_with(|| "mongo-healer".to_owned());
         options.server_selection_timeout.get_or_insert(PATIENCE);
         if let (Some(credential), Some(source)) = (&mut options.credential, &self.auth_source) {

@@ -77,12 +77,19 @@ impl Described {
     }
 }
 
-/// Whether an index is the one of `_id` that every collection has.
+/// Whether an index is the one of `_id` that every collection has; a clustered one may call it as it likes.
 pub(crate) fn is_of_id(index: &Document) -> bool {
-    let Ok(key) = index.get_document("key") else { return false };
+    let Some(value) = index.get_document("key").ok().filter(|key| key.len() == 1).and_then(|key| key.get("_id")) else {
+        return false;
+    };
+    let is_one = match value {
+        Bson::Int32(number) => *number == 1,
+        Bson::Int64(number) => *number == 1,
+        Bson::Double(number) => *number == 1.0,
+        _ => false,
+    };
     // In old ones the value may be any number, or true.
-    let single = key.len() == 1 && key.contains_key("_id");
-    single && !matches!(key.get("_id"), Some(Bson::String(_))) && index.get_str("name").is_ok_and(|name| name == "_id_")
+    is_one || (!matches!(value, Bson::String(_)) && index.get_str("name").is_ok_and(|name| name == "_id_"))
 }
 
 #[cfg(test)]
@@ -141,6 +148,9 @@ mod tests {
     #[test]
     fn the_index_of_id() {
         assert!(is_of_id(&doc! { "key": { "_id": 1 }, "name": "_id_" }));
+        assert!(is_of_id(&doc! { "key": { "_id": 1.0 }, "name": "by id", "unique": true, "clustered": true }));
+        assert!(is_of_id(&doc! { "key": { "_id": true }, "name": "_id_" }));
+        assert!(!is_of_id(&doc! { "key": { "_id": -1 }, "name": "_id_-1" }));
         assert!(!is_of_id(&doc! { "key": { "_id": "hashed" }, "name": "_id_hashed" }));
         assert!(!is_of_id(&doc! { "key": { "_id": 1, "a": 1 }, "name": "_id_" }));
     }

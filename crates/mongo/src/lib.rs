@@ -3,6 +3,8 @@
 //! [`Deployment`] is a deployment, or one database of it, as a source of `backup-core`. Its parts are the files of mongodump's
 //! folder, byte for byte: `DB/COLL.bson`, `DB/COLL.metadata.json`, `prelude.json` and `oplog.bson`. Documents pass undecoded; they are
 //! counted and hashed on the way ([`PartFacts`]). Nothing is ever written to the server that is read.
+//!
+//! [`Restore`] is a server into which a backup comes back; [`heal`] looks for collections that are lost, and brings those back alone.
 
 pub mod archive;
 pub mod archive_dump;
@@ -13,6 +15,7 @@ mod connect;
 mod cursor;
 mod deployment;
 mod described;
+pub mod diagnose;
 mod digest;
 pub mod documents;
 pub mod dump;
@@ -20,15 +23,19 @@ mod dump_tar;
 pub mod extended_json;
 mod extjson;
 mod facts;
+pub mod heal;
 pub mod layout;
 mod metadata;
 mod mongo_error;
 mod oplog;
 mod plan;
 mod ranges;
+pub mod restore;
 mod secret;
 pub mod stored_name;
 pub mod tar;
+pub mod tar_dump;
+mod target;
 
 pub use config::Config;
 pub use connect::{Server, Shape, connect};
@@ -40,6 +47,7 @@ pub use extjson::to_json;
 pub use facts::{CollectionType, Content, Instant, PartFacts, Window};
 pub use mongo_error::mongo_error;
 pub use secret::Secret;
+pub use target::Restore;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

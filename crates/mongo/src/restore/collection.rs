@@ -1,0 +1,266 @@
+//! One collection: filled beside, compared, indexed, and renamed into place in one step.
+
+use backup_core::{Context, Doing, Error, Kind, Result, body};
+use bson::{Bson, Document, doc};
+use futures_util::StreamExt;
+use mongodb::error::ErrorKind;
+use mongodb::raw_batch_cursor::RawBatchCursor;
+use mongodb::{Client, Database};
+
+use super::insert::{How, Inserted, insert};
+use super::mark;
+use super::options::{Options, options_later, options_now};
+use crate::cursor::{self, Slice};
+use crate::described::Described;
+use crate::digest::Counted;
+use crate::documents::Documents;
+use crate::dump::{Dump, Listed};
+use crate::facts::CollectionType;
+use crate::layout::BUCKETS;
+use crate::mongo_error::mongo_error;
+
+/// The code of a name that is taken.
+const TAKEN: i32 = 48;
+
+/// Where a collection goes, and how.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) database: &'a Database,
+    /// What it is to be called.
+    pub(crate) name: &'a str,
+    /// What it is called until it is whole.
+    pub(crate) work: String,
+    pub(crate) options: &'a Options,
+}
+
+/// What became of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there, whole, with so many documents.
+    Restored(u64),
+    /// Somebody else made one of its name meanwhile, which was left as it is.
+    Appeared,
+}
+
+/// Restores `listed` out of `dump`. What is there under the name is never touched; after an error nothing is left but what the
+/// server could not be asked to drop, and a time series that is half in its place, with its mark.
+pub(crate) async fn restore(cx: &Context, place: &Place<'_>, dump: &dyn Dump, listed: &Listed) -> Result<Outcome> {
+    let described = dump.describe(listed).await?;
+    let restored = match described.kind {
+        CollectionType::View => view(place, &described).await,
+        CollectionType::TimeSeries => time_series(cx, place, dump, listed, &described).await,
+        CollectionType::Collection => collection(cx, place, dump, listed, &described).await,
+    };
+    restored.doing(|| format!("restore {listed}"))
+}
+
+async fn view(place: &Place<'_>, described: &Described) -> Result<Outcome> {
+    match create(place, place.name, described.options.clone()).await? {
+        true => Ok(Outcome::Restored(0)),
+        false => Ok(Outcome::Appeared),
+    }
+}
+
+/// Fills a time series beside, where it is compared and indexed as any other; but none can be renamed. So one is made in its place, and
+/// gets all that lies beside. What breaks off on the way is left as it is, since others may have written to it, and keeps its mark.
+async fn time_series(
+    cx: &Context,
+    place: &Place<'_>,
+    dump: &dyn Dump,
+    listed: &Listed,
+    described: &Described,
+) -> Result<Outcome> {
+    if !create(place, &place.work, options_now(described)).await? {
+        return Err(being_filled(place));
+    }
+    let moved = async {
+        let counted = fill(cx, place, dump, listed, &format!("{BUCKETS}{}", place.work), described).await?;
+        index(place, &place.work, described).await?;
+        let mut options = options_now(described);
+        options.extend(options_later(described));
+        if !cx.unless_cancelled(create(place, place.name, options)).await? {
+            return Ok(Outcome::Appeared);
+        }
+        move_over(cx, place, counted, described).await.map(|()| Outcome::Restored(counted.documents)).map_err(half)
+    };
+    let moved = moved.await;
+    discard(place, &place.work).await;
+    moved
+}
+
+/// Copies what lies beside into the time series in its place, which may have others' documents by now.
+async fn move_over(cx: &Context, place: &Place<'_>, counted: Counted, described: &Described) -> Result<()> {
+    mark::set(place, counted).await?;
+    let (database, from) = (place.database.clone(), format!("{BUCKETS}{}", place.work));
+    let body = body::piped(move |mut writer| async move {
+        let cursor = cursor::open(&database, &from, &Slice::All, 1000).await?;
+        cursor::write(cursor, || format!("read {from}"), |_| Ok(()), &mut writer).await.map(drop)
+    });
+    let how = How { workers: place.options.workers, keeps: true };
+    let target = format!("{BUCKETS}{}", place.name);
+    let copied = insert(cx, place.database, &target, &mut Documents::new(body, &*place.work), how).await?.counted;
+    if copied != counted {
+        return Err(Error::new(Kind::Differs, format!("{} is not any more what was filled in", place.work)));
+    }
+    index(place, place.name, described).await?;
+    mark::clear(place.database, place.name).await
+}
+
+/// The error of a time series that is half in its place.
+fn half(error: Error) -> Error {
+    let kind = if error.kind() == Kind::Cancelled { Kind::Cancelled } else { Kind::StillSick };
+    let half = Error::new(kind, "it is there and not whole, and stays, since others may have written to it").with_source(error);
+    half.with_hint("heal it: what it has not is added, and nothing of it is replaced")
+}
+
+fn being_filled(place: &Place<'_>) -> Error {
+    Error::new(Kind::Busy, format!("{} is being filled by another run", place.work))
+}
+
+async fn collection(
+    cx: &Context,
+    place: &Place<'_>,
+    dump: &dyn Dump,
+    listed: &Listed,
+    described: &Described,
+) -> Result<Outcome> {
+    if !create(place, &place.work, options_now(described)).await? {
+        return Err(being_filled(place));
+    }
+    let filled = async {
+        let Counted { documents, .. } = fill(cx, place, dump, listed, &place.work, described).await?;
+        index(place, &place.work, described).await?;
+        let later = options_later(described);
+        if !later.is_empty() {
+            let mut command = doc! { "collMod": &place.work };
+            command.extend(later);
+            run(place.database, command, "set what documents are held against").await?;
+        }
+        cx.unless_cancelled(rename(place)).await.map(|renamed| (documents, renamed))
+    };
+    match filled.await {
+        Ok((count, true)) => Ok(Outcome::Restored(count)),
+        Ok((_, false)) => {
+            discard(place, &place.work).await;
+            Ok(Outcome::Appeared)
+        }
+        Err(error) => {
+            discard(place, &place.work).await;
+            Err(error)
+        }
+    }
+}
+
+/// Fills `target`, then reads it from the server and compares: what came, what the dump says, and what is there.
+async fn fill(
+    cx: &Context,
+    place: &Place<'_>,
+    dump: &dyn Dump,
+    listed: &Listed,
+    target: &str,
+    described: &Described,
+) -> Result<Counted> {
+    let mut documents = Documents::new(dump.documents(listed).await?, listed.to_string());
+    // A capped collection has the order of arrival.
+    let capped = described.options.get_bool("capped").unwrap_or(false);
+    let how = How { workers: if capped { 1 } else { place.options.workers }, keeps: false };
+    let Inserted { counted, .. } = insert(cx, place.database, target, &mut documents, how).await?;
+    let differs = |of: &str, says: Counted| {
+        let tell = |counted: Counted| format!("{} documents with the digest {}", counted.documents, counted.digest);
+        Error::new(Kind::Differs, format!("{of} {}, and {} came", tell(says), tell(counted)))
+    };
+    if let Some(says) = listed.counted.filter(|says| *says != counted) {
+        return Err(differs("the backup has", says).with_kind(Kind::Damaged));
+    }
+    let there = cx.unless_cancelled(count(place.database, target)).await?;
+    if there != counted {
+        return Err(differs("the server has stored", there));
+    }
+    Ok(counted)
+}
+
+/// Counts and digests what is in a collection.
+pub(crate) async fn count(database: &Database, name: &str) -> Result<Counted> {
+    let doing = || format!("read {}.{name}", database.name());
+    let cursor = database.collection::<Document>(name).find(doc! {}).batch_size(1000).batch().await;
+    let mut cursor: RawBatchCursor = cursor.map_err(|error| mongo_error(doing(), &error))?;
+    let mut counted = Counted::default();
+    while let Some(batch) = cursor.next().await {
+        let batch = batch.map_err(|error| mongo_error(doing(), &error))?;
+        for document in batch.doc_slices().map_err(|error| mongo_error(doing(), &error))? {
+            let document = document.ok().and_then(|document| document.as_document());
+            counted.add(document.ok_or_else(|| Error::damaged("the server sent what is not BSON"))?.as_bytes());
+        }
+    }
+    Ok(counted)
+}
+
+/// Makes a collection; `false` if there is one of the name.
+async fn create(place: &Place<'_>, name: &str, options: Document) -> Result<bool> {
+    let mut command = doc! { "create": name };
+    command.extend(options);
+    command.insert("writeConcern", doc! { "w": "majority" });
+    match place.database.run_command(command).await {
+        Ok(_) => Ok(true),
+        Err(error) if code(&error) == Some(TAKEN) => Ok(false),
+        Err(error) => Err(mongo_error(format!("create {name}"), &error)),
+    }
+}
+
+/// Builds the indexes of `described` on `name`.
+async fn index(place: &Place<'_>, name: &str, described: &Described) -> Result<()> {
+    build(place.database, name, described.further_indexes()).await
+}
+
+/// Builds indexes, in the format that the server likes best.
+pub(crate) async fn build<'i>(database: &Database, name: &str, indexes: impl Iterator<Item = &'i Document>) -> Result<()> {
+    let as_new = |index: &Document| {
+        let mut index = index.clone();
+        // What an older server wrote there is its own; a text index of another version has other words.
+        for own in ["v", "ns", "background"] {
+            index.remove(own);
+        }
+        Bson::Document(index)
+    };
+    let indexes: Vec<Bson> = indexes.map(as_new).collect();
+    if indexes.is_empty() {
+        return Ok(());
+    }
+    let command = doc! {
+        "createIndexes": name, "indexes": indexes, "ignoreUnknownIndexOptions": true, "writeConcern": { "w": "majority" },
+    };
+    run(database, command, "build the indexes").await
+}
+
+/// Gives the collection its name, acknowledged by most members and on their disks; `false` if the name is taken.
+async fn rename(place: &Place<'_>) -> Result<bool> {
+    let database = place.database.name();
+    let command = doc! {
+        "renameCollection": format!("{database}.{}", place.work), "to": format!("{database}.{}", place.name),
+        "dropTarget": false, "writeConcern": { "w": "majority", "j": true },
+    };
+    match place.client.database("admin").run_command(command).await {
+        Ok(_) => Ok(true),
+        Err(error) if code(&error) == Some(TAKEN) => Ok(false),
+        Err(error) => Err(mongo_error("rename it into place", &error)),
+    }
+}
+
+/// Drops what was made: the restore broke off, or is not needed. What cannot be dropped now, the next run drops.
+async fn discard(place: &Place<'_>, name: &str) {
+    if let Err(error) = place.database.collection::<Document>(name).drop().await {
+        tracing::debug!(%error, name, "what was half restored stays until the next run");
+    }
+}
+
+async fn run(database: &Database, command: Document, doing: &str) -> Result<()> {
+    database.run_command(command).await.map(drop).map_err(|error| mongo_error(doing, &error))
+}
+
+fn code(error: &mongodb::error::Error) -> Option<i32> {
+    match error.kind.as_ref() {
+        ErrorKind::Command(said) => Some(said.code),
+        _ => None,
+    }
+}

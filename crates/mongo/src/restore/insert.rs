@@ -1,0 +1,237 @@
+//! Documents into a collection: in batches, several at once, undecoded.
+
+use std::time::Duration;
+
+use backup_core::{Context, Error, Result};
+use bson::{RawDocumentBuf, rawdoc};
+use mongodb::Database;
+use mongodb::error::ErrorKind;
+use tokio::task::JoinSet;
+
+use crate::digest::Counted;
+use crate::documents::Documents;
+use crate::mongo_error::mongo_error;
+
+/// About how many bytes are sent at once.
+const BATCH: usize = 1024 * 1024;
+/// The most documents that are sent at once.
+const MOST: usize = 1000;
+/// While more bytes than these are on their way nothing further is read: a longest document goes alone.
+const MOST_BYTES: usize = 8 * BATCH;
+/// How often a batch is sent again that the server may not have got.
+const AGAIN: u32 = 2;
+/// How long the server is given before that.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Codes of a server that shuts down, starts or gives its role away; nothing is known of what it did.
+const PASSING: [i32; 13] = [6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 50];
+/// The code of a document whose key is there already.
+const DUPLICATE: i32 = 11000;
+
+/// How documents are inserted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// How many batches are on their way at once; one where the order matters.
+    pub(crate) workers: usize,
+    /// Whether a document whose `_id` is there already is left as it is.
+    pub(crate) keeps: bool,
+}
+
+/// What was inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inserted {
+    /// The documents that came.
+    pub(crate) counted: Counted,
+    /// How many of them the server did not have.
+    pub(crate) added: u64,
+}
+
+/// Inserts all of `documents` into `collection`, acknowledged by most members.
+///
+/// Holds the batches on their way: 8 MiB, and one document more.
+pub(crate) async fn insert(
+    cx: &Context,
+    database: &Database,
+    collection: &str,
+    documents: &mut Documents,
+    how: How,
+) -> Result<Inserted> {
+    let ordered = how.workers <= 1;
+    let mut inserted = Inserted { counted: Counted::default(), added: 0 };
+    let mut sending = JoinSet::new();
+    let (mut on_their_way, mut ended) = (0, false);
+    while !ended || !sending.is_empty() {
+        if ended || sending.len() >= how.workers.max(1) || on_their_way > MOST_BYTES {
+            if let Some(sent) = cx.unless_cancelled(async { Ok(sending.join_next().await) }).await? {
+                let (size, added) = sent.map_err(|_| Error::failed("a task that inserted was cut off"))??;
+                on_their_way -= size;
+                inserted.added += added;
+            }
+            continue;
+        }
+        let mut batch = Batch::new(collection, ordered);
+        ended = !cx.unless_cancelled(batch.fill(documents, &mut inserted.counted)).await?;
+        if batch.count > 0 {
+            let command = batch.finish()?;
+            on_their_way += command.as_bytes().len();
+            sending.spawn(send(database.clone(), collection.to_owned(), command, how.keeps));
+        }
+    }
+    Ok(inserted)
+}
+
+/// Sends a batch and returns its size, and how many documents the server did not have.
+async fn send(database: Database, collection: String, command: RawDocumentBuf, keeps: bool) -> Result<(usize, u64)> {
+    let size = command.as_bytes().len();
+    let doing = || format!("insert into {}.{collection}", database.name());
+    let mut attempt = 0;
+    loop {
+        match database.run_raw_command(command.clone()).await {
+            Ok(reply) => {
+                // What was sent before and got there is there.
+                refused(&reply, keeps || attempt > 0).map_err(|error| error_of(doing(), error))?;
+                return Ok((size, number(reply.get("n")).unwrap_or_default()));
+            }
+            Err(error) if attempt < AGAIN && may_pass(&error) => {
+                tracing::debug!(%error, "a batch is sent again");
+                tokio::time::sleep(PAUSE).await;
+                attempt += 1;
+            }
+            Err(error) => return Err(mongo_error(doing(), &error)),
+        }
+    }
+}
+
+fn error_of(doing: String, why: String) -> Error {
+    Error::failed(format!("failed to {doing}: {why}"))
+}
+
+/// Whether it may be known better after a while.
+fn may_pass(error: &mongodb::error::Error) -> bool {
+    match error.kind.as_ref() {
+        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
+        ErrorKind::Command(said) => PASSING.contains(&said.code),
+        _ => false,
+    }
+}
+
+/// The first document that the server refused, or that not enough members have got it.
+fn refused(reply: &bson::Document, keeps: bool) -> Result<(), String> {
+    let text = |error: &bson::Document| error.get_str("errmsg").unwrap_or("it did not say why").to_owned();
+    for error in reply.get_array("writeErrors").into_iter().flatten().filter_map(bson::Bson::as_document) {
+        let is_duplicate = error.get_i32("code").is_ok_and(|code| code == DUPLICATE);
+        // Another unique index says that another document has its value: that is no copy of this one.
+        let of_id = error.get_document("keyPattern").is_ok_and(|key| key.len() == 1 && key.contains_key("_id"));
+        if !(keeps && is_duplicate && of_id) {
+            return Err(format!("the server refused a document: {}", text(error)));
+        }
+    }
+    reply.get_document("writeConcernError").map_or(Ok(()), |error| Err(format!("not enough members have it: {}", text(error))))
+}
+
+fn number(value: Option<&bson::Bson>) -> Option<u64> {
+    match value? {
+        bson::Bson::Int32(number) => u64::try_from(*number).ok(),
+        bson::Bson::Int64(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+/// The command of a batch, put together as bytes.
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where the array of documents begins.
+    array: usize,
+    count: usize,
+}
+
+impl Batch {
+    fn new(collection: &str, ordered: bool) -> Self {
+        let command = rawdoc! {
+            "insert": collection, "ordered": ordered, "bypassDocumentValidation": true,
+            "writeConcern": { "w": "majority" },
+        };
+        let mut bytes = command.into_bytes();
+        // Its end comes behind the documents.
+        bytes.pop();
+        bytes.extend_from_slice(b"\x04documents\0");
+        let array = bytes.len();
+        bytes.extend_from_slice(&[0; 4]);
+        Self { bytes, array, count: 0 }
+    }
+
+    /// Takes documents until there are enough; whether there may be more.
+    async fn fill(&mut self, documents: &mut Documents, counted: &mut Counted) -> Result<bool> {
+        while self.count < MOST && self.bytes.len() < BATCH {
+            let before = self.bytes.len();
+            self.bytes.push(3);
+            self.bytes.extend_from_slice(self.count.to_string().as_bytes());
+            self.bytes.push(0);
+            let start = self.bytes.len();
+            if documents.append(&mut self.bytes).await?.is_none() {
+                self.bytes.truncate(before);
+                return Ok(false);
+            }
+            counted.add(self.bytes.get(start..).unwrap_or_default());
+            self.count += 1;
+        }
+        Ok(true)
+    }
+
+    fn finish(mut self) -> Result<RawDocumentBuf> {
+        self.bytes.push(0);
+        let array = self.bytes.len() - self.array;
+        self.bytes.push(0);
+        let all = self.bytes.len();
+        set_length(&mut self.bytes, self.array, array);
+        set_length(&mut self.bytes, 0, all);
+        RawDocumentBuf::from_bytes(self.bytes).map_err(|error| Error::failed("a batch is no BSON").with_source(error))
+    }
+}
+
+fn set_length(bytes: &mut [u8], at: usize, length: usize) {
+    if let Some(place) = bytes.get_mut(at..at + 4) {
+        place.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backup_core::body;
+    use bson::doc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_batch_is_the_command_that_a_driver_would_send() {
+        let all: Vec<u8> = (0..5).flat_map(|i| doc! { "_id": i }.to_vec().expect("bytes")).collect();
+        let mut documents = Documents::new(body::from_bytes(all), "test");
+        let mut counted = Counted::default();
+        let mut batch = Batch::new("users", false);
+        assert!(!batch.fill(&mut documents, &mut counted).await.expect("whole"));
+        assert_eq!((batch.count, counted.documents), (5, 5));
+        let command = batch.finish().expect("BSON");
+        crate::bson_check::check(command.as_bytes()).expect("sound");
+        let command = bson::Document::from_reader(command.as_bytes()).expect("BSON");
+        let expected: Vec<bson::Document> = (0..5).map(|i| doc! { "_id": i }).collect();
+        assert_eq!(
+            command,
+            doc! {
+                "insert": "users", "ordered": false, "bypassDocumentValidation": true,
+                "writeConcern": { "w": "majority" }, "documents": expected,
+            }
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_unless_the_document_is_there() {
+        let duplicate = |key: bson::Document| {
+            doc! { "n": 0, "writeErrors": [{ "index": 0, "code": 11000, "errmsg": "E11000", "keyPattern": key }] }
+        };
+        assert!(refused(&doc! { "n": 1 }, false).is_ok());
+        assert!(refused(&duplicate(doc! { "_id": 1 }), true).is_ok());
+        assert!(refused(&duplicate(doc! { "_id": 1 }), false).is_err());
+        assert!(refused(&duplicate(doc! { "mail": 1 }), true).is_err());
+        assert!(refused(&doc! { "n": 0, "writeErrors": [{ "index": 0, "code": 121, "errmsg": "x" }] }, true).is_err());
+        assert!(refused(&doc! { "n": 1, "writeConcernError": { "code": 64, "errmsg": "x" } }, true).is_err());
+    }
+}

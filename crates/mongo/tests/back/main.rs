@@ -1,0 +1,10 @@
+//! Collections come back: restored, healed where they are lost, and never half.
+#![expect(clippy::panic, reason = "a test fails with what it saw")]
+
+mod breaks;
+mod healing;
+mod restoring;
+mod scene;
+mod seed;
+mod series;
+mod subsets;
