@@ -27,6 +27,8 @@ pub enum Kind {
     StillPaused,
     /// A restore was compared with the facts and is not equal.
     Differs,
+    /// What was lost and was to be brought back is lost still.
+    StillSick,
     /// It could not be told or proven, which is never a pass.
     Unproven,
     /// Another run holds the job.
@@ -45,6 +47,7 @@ impl fmt::Display for Kind {
             Self::Damaged => "damaged",
             Self::StillPaused => "still paused",
             Self::Differs => "differs",
+            Self::StillSick => "still sick",
             Self::Unproven => "unproven",
             Self::Busy => "busy",
             Self::Cancelled => "interrupted",

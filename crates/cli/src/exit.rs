@@ -12,6 +12,7 @@ Exit codes:
   4    damaged: stored bytes are missing or not what was written
   5    still paused: what was stopped could not be brought back
   6    differs: a restore was compared and is not equal
+  7    still sick: what was lost could not be brought back
   8    could not tell or prove
   75   busy: another run holds the job
   130  interrupted";
@@ -24,6 +25,7 @@ pub fn exit_code(kind: Kind) -> u8 {
         Kind::Damaged => 4,
         Kind::StillPaused => 5,
         Kind::Differs => 6,
+        Kind::StillSick => 7,
         Kind::Unproven => 8,
         Kind::Busy => 75,
         Kind::Cancelled => 130,
@@ -46,6 +48,7 @@ mod tests {
             (Kind::Damaged, 4),
             (Kind::StillPaused, 5),
             (Kind::Differs, 6),
+            (Kind::StillSick, 7),
             (Kind::Unproven, 8),
             (Kind::Busy, 75),
             (Kind::Cancelled, 130),
