@@ -5,9 +5,9 @@ use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::connection::Connection;
-use crate::{backup, s3};
+use crate::{backup, heal, prove, restore, s3};
 
-/// Backs MongoDB up, a database or a whole deployment, in the layout of mongodump.
+/// Backs MongoDB up, restores it, and heals what is lost and nothing else.
 ///
 /// Backups lie in the sink that is named, those of one database under one --job: by default the name of the database.
 #[derive(Debug, Parser)]
@@ -30,6 +30,12 @@ const WHOLE: &str = "mongo";
 enum Command {
     /// Take a backup; the last line of standard output is its ID
     Backup(backup::Backup),
+    /// Bring back the collections that are gone, out of the newest backups that have them, and touch no other
+    Heal(heal::Heal),
+    /// Restore a backup, or a part of it; nothing that is there is replaced
+    Restore(restore::Restore),
+    /// Restore into a scratch server and compare what is there with what the backup says
+    Prove(prove::Prove),
     #[command(flatten)]
     Manage(Manage),
 }
@@ -44,7 +50,8 @@ impl Program for MongoHealer {
     fn to(&self) -> Option<String> {
         match &self.command {
             Command::Backup(backup) => Some(backup.sink.clone()),
-            Command::Manage(_) => self.sink.to.clone(),
+            Command::Heal(heal) => Some(heal.sink.clone()),
+            Command::Restore(_) | Command::Prove(_) | Command::Manage(_) => self.sink.to.clone(),
         }
     }
 
@@ -58,6 +65,12 @@ impl Program for MongoHealer {
                 let job = self.sink.job(backup.database.as_deref().unwrap_or(WHOLE))?;
                 Box::pin(backup.run(&face, &job, &self.connection)).await
             }
+            Command::Heal(heal) => {
+                let job = self.sink.job(&heal.database)?;
+                Box::pin(heal.run(&face, &job, &self.connection)).await
+            }
+            Command::Restore(restore) => Box::pin(restore.run(&face, &self.sink.job(WHOLE)?, &self.connection)).await,
+            Command::Prove(prove) => Box::pin(prove.run(&face, &self.sink.job(WHOLE)?, &self.connection)).await,
             Command::Manage(manage) => manage.run::<Self>(&face, &self.sink.job(WHOLE)?).await,
         }
     }

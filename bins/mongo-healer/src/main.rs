@@ -1,9 +1,13 @@
-//! Backs MongoDB up, whole or not at all.
+//! Backs MongoDB up, whole or not at all, and heals what is lost.
 
 mod args;
 mod backup;
 mod connection;
+mod heal;
+mod prove;
+mod restore;
 mod s3;
+mod words;
 
 use std::process::ExitCode;
 

@@ -43,6 +43,7 @@ fn every_command_and_option_is_in_the_manual_and_no_other() {
 async fn every_command_of_the_manual_does_what_it_says() {
     let Some(rgw) = Rgw::shared() else { return };
     let Some(server) = Mongod::start().await else { return };
+    let Some(other) = Mongod::start().await else { return };
     mongo_corpus::load(&server.client()).await;
     let scratch = tempfile::tempdir().expect("a folder");
     let keys = rgw.user("manual");
@@ -57,6 +58,8 @@ async fn every_command_of_the_manual_does_what_it_says() {
     let folder = scratch.path().join("sink").to_string_lossy().into_owned();
     let script = script.replace("localhost", &server.host()).replace("127.0.0.1:27018", &server.host());
     let script = script.replace("s3://mybucket", "s3://manual").replace("/backups", &folder).replace(" database", " corpus");
+    let script = script.replace(" repositories users", " types big").replace("--collection users", "--collection big");
+    let script = script.replace("scratch.example", &other.host());
     let script = script.replacen(
         &format!("mongo-healer backup {folder}"),
         &format!("mongo-healer backup {folder} {} corpus\nmongo-healer backup {folder}", server.host()),
