@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 mod bench;
+mod faults;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ enum Chore {
         #[command(subcommand)]
         what: What,
     },
+    /// Write what faults do to a sync: ceph-backup beside s3cmd and s5cmd
+    Faults(faults::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -34,11 +37,11 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    let Xtask { chore: Chore::Bench { what } } = Xtask::parse();
-    let done = match what {
-        What::Pg(options) => bench::run(&options),
-        What::Serve(options) => bench::serve(&options),
-        What::S3(options) => bench::s3(&options),
+    let done = match Xtask::parse().chore {
+        Chore::Bench { what: What::Pg(options) } => bench::run(&options),
+        Chore::Bench { what: What::Serve(options) } => bench::serve(&options),
+        Chore::Bench { what: What::S3(options) } => bench::s3(&options),
+        Chore::Faults(options) => faults::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

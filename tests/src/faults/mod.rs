@@ -4,6 +4,7 @@
 //! [`Fault`] does to an answer is in `fault.rs`.
 
 mod fault;
+pub mod table;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

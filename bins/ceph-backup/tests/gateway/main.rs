@@ -3,6 +3,7 @@
 mod check;
 mod codes;
 mod deis;
+mod faults;
 mod kept;
 mod lies;
 mod manual;
