@@ -8,6 +8,7 @@
 //! `REQUIRE_SERVICES=1` is set: then it fails.
 #![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
 
+mod authority;
 mod bytes;
 pub mod corpus;
 pub mod faults;
@@ -19,17 +20,20 @@ pub mod kubernetes;
 mod listing;
 mod mongo;
 pub mod mongo_corpus;
+mod mongo_set;
 mod pg;
 pub mod random;
 mod rgw;
 mod small_disk;
 pub mod usage;
 
+pub use crate::authority::Authority;
 pub use crate::bytes::bytes;
 pub use crate::hearing::hearing;
 pub use crate::hosts::with_hosts;
 pub use crate::listing::ListingServer;
 pub use crate::mongo::{Mongod, MongodSetup};
+pub use crate::mongo_set::MongodSet;
 pub use crate::pg::{Major, Server, Setup};
 pub use crate::rgw::{Rgw, S3Keys};
 pub use crate::small_disk::SmallDisk;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
-use mongodb::options::{ClientOptions, Credential, ServerAddress};
+use mongodb::options::{ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
 
 use crate::installed::{home, skipped};
 
@@ -22,6 +22,8 @@ pub struct MongodSetup {
     pub replica_set: bool,
     /// The password of the user `root`, who may do all; clients must then log in, with SCRAM and `authSource=admin`.
     pub password: Option<String>,
+    /// The file (PEM) of the authority and the one with the server's certificate and key: all who connect must speak TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// Further arguments of mongod.
     pub arguments: Vec<String>,
 }
@@ -85,6 +87,13 @@ impl Mongod {
 
     /// Starts a server as `setup` has it; else as [`Mongod::start`].
     pub async fn start_with(setup: &MongodSetup) -> Option<Self> {
+        let server = Self::launch(setup)?;
+        server.set_up().await;
+        Some(server)
+    }
+
+    /// Starts a server that is not set up yet: no member of a set, without users.
+    pub(crate) fn launch(setup: &MongodSetup) -> Option<Self> {
         let root = home().join("mongod-6.0");
         if !root.join("complete").exists() {
             skipped(&format!("MongoDB is not in {}: run ci/install", root.display()), false);
@@ -94,10 +103,7 @@ impl Mongod {
         let mut failure = String::new();
         for _ in 0..5 {
             match Self::try_start(&root.join("bin/mongod"), setup) {
-                Ok(server) => {
-                    server.set_up().await;
-                    return Some(server);
-                }
+                Ok(server) => return Some(server),
                 Err(log) => failure = log,
             }
             if !failure.contains("Address already in use") {
@@ -125,6 +131,10 @@ impl Mongod {
             std::fs::write(&key, "bWVtYmVycyBvZiBvbmUgc2V0").expect("a file with the key");
             std::fs::set_permissions(&key, PermissionsExt::from_mode(0o400)).expect("its mode");
             command.arg("--auth").arg("--keyFile").arg(key);
+        }
+        if let Some((ca, certificate)) = &setup.tls {
+            command.args(["--tlsMode", "requireTLS", "--tlsAllowConnectionsWithoutCertificates", "--tlsCAFile"]).arg(ca);
+            command.arg("--tlsCertificateKeyFile").arg(certificate);
         }
         let mut keeper = command
             .args(&setup.arguments)
@@ -174,6 +184,11 @@ impl Mongod {
         options.credential = password.map(|password| {
             let credential = Credential::builder().username("root".to_owned()).password(password.to_owned());
             credential.source("admin".to_owned()).build()
+        });
+        options.tls = self.setup.tls.as_ref().map(|(ca, _)| {
+            // The driver wants one provider for the process.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            Tls::Enabled(TlsOptions::builder().ca_file_path(ca.clone()).build())
         });
         Client::with_options(options).expect("options of a client")
     }

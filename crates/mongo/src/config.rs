@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use backup_core::{Doing, Error, Result};
+use backup_core::{Error, Result};
+use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, Tls, TlsOptions};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use zeroize::Zeroizing;
 
+use crate::mongo_error::mongo_error;
 use crate::secret::Secret;
+use crate::tls;
 
 /// How long a server may take to be found, unless the connection string says otherwise.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,7 +34,7 @@ pub struct Config {
     pub tls_ca: Option<PathBuf>,
     /// A file (PEM) with a certificate and its key, to show to the server. With it there is TLS.
     pub tls_certificate: Option<PathBuf>,
-    /// Whether a secondary is read if there is one.
+    /// Whether a secondary is read; the primary, where none answers in time.
     pub secondary: bool,
     /// What the connections are called in the server's log and lists; by default what the connection string says, else the program.
     pub app_name: Option<String>,
@@ -59,8 +62,7 @@ impl Config {
     pub(crate) async fn options(&self) -> Result<ClientOptions> {
         let url = self.url()?;
         let parsed = ClientOptions::parse(url.as_str()).await;
-        let mut options =
-            parsed.map_err(|error| without(&url, &error.to_string())).doing(|| "understand the connection string")?;
+        let mut options = parsed.map_err(|error| self.not_understood(&url, &error))?;
         options.app_name = self.app_name.clone().or(options.app_name);
         options.app_name.get_or_insert_with(|| "mongo-healer".to_owned());
         options.server_selection_timeout.get_or_insert(PATIENCE);
@@ -76,7 +78,19 @@ impl Config {
             tls.cert_key_file_path = self.tls_certificate.clone().or(tls.cert_key_file_path);
             options.tls = Some(Tls::Enabled(tls));
         }
+        if let Some(Tls::Enabled(tls)) = &options.tls {
+            tls::check(tls)?;
+        }
         Ok(options)
+    }
+
+    /// Why a connection string leads nowhere.
+    fn not_understood(&self, url: &str, error: &mongodb::error::Error) -> Error {
+        match error.kind.as_ref() {
+            ErrorKind::DnsResolve { .. } => mongo_error(format!("find the servers of {}", self.place()), error),
+            ErrorKind::InvalidArgument { message, .. } => without(url, message),
+            other => without(url, &other.to_string()),
+        }
     }
 
     /// The connection string as a whole, with its secrets.
@@ -152,8 +166,13 @@ fn without(url: &str, said: &str) -> Error {
     // Also a piece of it: a password with a slash that is not encoded ends the hosts.
     let pieces = [secret, plain.as_ref()].map(|text| text.split(|c: char| !c.is_alphanumeric()));
     let tells = pieces.into_iter().flatten().any(|piece| piece.len() > 2 && said.contains(piece));
-    let said = if tells { "user or password are not written as in a URL" } else { said };
-    Error::usage(said.to_owned()).with_hint("in user and password, write characters other than letters and digits as %XX")
+    let encode = "in user and password, write characters other than letters and digits as %XX";
+    let (said, hint) = match tells || said.contains('%') || said.contains("encoded") {
+        true if tells => ("user or password are not written as in a URL", encode),
+        true => (said, encode),
+        false => (said, "MongoDB's manual has the form and the options of connection strings"),
+    };
+    Error::usage("failed to understand the connection string").with_source(Error::usage(said.to_owned()).with_hint(hint))
 }
 
 #[cfg(test)]
@@ -195,21 +214,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_authorities_means_tls() {
-        let config = Config { tls_ca: Some("ca.pem".into()), ..Config::new("localhost") };
-        let Some(Tls::Enabled(tls)) = config.options().await.expect("options").tls else { panic!("no TLS") };
-        assert_eq!(tls.ca_file_path, Some("ca.pem".into()));
-    }
-
-    #[tokio::test]
     async fn what_names_no_server_is_refused_and_no_secret_is_told() {
-        for server in
-            ["", "a b", "http://localhost", "rs0/", "mongodb://", "mongodb://u:s3cr3t/x@h:notaport/", "mongodb://u:%s3cr3t@h"]
-        {
+        for server in [
+            "",
+            "a b",
+            "http://localhost",
+            "rs0/",
+            "mongodb://",
+            "mongodb://u:s3cr3t/x@h:notaport/",
+            "mongodb://u:%s3cr3t@h",
+            "mongodb+srv://",
+            "mongodb+srv://u:s3cr3t@db.example.com:27017/",
+            "mongodb+srv://u:s3cr3t@a.example.com,b.example.com/",
+            "mongodb+srv://u:s3cr3t@db.example.com/?directConnection=true",
+            "mongodb+srv://u:s3cr3t@/app",
+            "mongodb+srv:///app",
+            "mongodb+srv://u:s3cr3t@db.example.com/?tls=perhaps",
+            "mongodb+srv://u:%s3cr3t@db.example.com",
+            "mongodb+SRV://a.b.c",
+            "mongodb+srv://db.example.com/?authMechanism=NONE",
+        ] {
             let error = Config::new(server).options().await.expect_err(server);
             assert_eq!(error.kind(), backup_core::Kind::Usage, "{server}");
             assert!(error.hint().is_some(), "{server}");
-            assert!(!error.chain().contains("s3cr3t"), "{}", error.chain());
+            let line = error.chain();
+            assert!(!line.contains("s3cr3t") && !line.contains("labels") && line.len() < 200, "{line}");
         }
+    }
+
+    #[tokio::test]
+    async fn servers_that_no_name_server_knows_are_one_line_and_nobody_is_asked_for_more() {
+        let config = Config { password: Some(Secret::from("s3cr3t")), ..Config::new("mongodb+srv://u@db.shop.invalid/") };
+        let error = config.options().await.expect_err("nobody knows it");
+        let line = error.chain();
+        assert!(error.kind() == backup_core::Kind::Failed && line.contains("db.shop.invalid") && line.len() < 300, "{line}");
+        assert!(!line.contains("s3cr3t") && error.hint().is_some_and(|hint| hint.contains("name server")), "{line}");
     }
 }

@@ -55,11 +55,10 @@ async fn try_connect(config: &Config) -> Result<Server> {
     }
     let mut options = config.options().await?;
     if config.secondary {
-        let preference = ReadPreference::SecondaryPreferred { options: None };
-        options.selection_criteria = Some(SelectionCriteria::ReadPreference(preference));
+        options.selection_criteria = Some(prefer(ReadPreference::SecondaryPreferred { options: None }));
     }
     let client = client(options.clone())?;
-    let hello = ask(&client, doc! { "hello": 1 }, "ask who answers", &options).await?;
+    let hello = hello(&client, &options).await?;
     let set = hello.get_str("setName").ok();
     let shape = match set {
         Some(set) => Shape::ReplicaSet(set.to_owned()),
@@ -87,6 +86,30 @@ fn direct(mut options: ClientOptions, member: &str) -> Result<Client> {
     (options.hosts, options.direct_connection, options.repl_set_name) = (vec![address], Some(true), None);
     options.srv_max_hosts = None;
     client(options)
+}
+
+fn prefer(preference: ReadPreference) -> SelectionCriteria {
+    SelectionCriteria::ReadPreference(preference)
+}
+
+/// What the member says that is spoken to from here on.
+async fn hello(client: &Client, options: &ClientOptions) -> Result<Document> {
+    let asked = async |options: &ClientOptions| ask(client, doc! { "hello": 1 }, "ask who answers", options).await;
+    let hello = asked(options).await?;
+    let Some(SelectionCriteria::ReadPreference(ReadPreference::SecondaryPreferred { options: which })) =
+        &options.selection_criteria
+    else {
+        return Ok(hello);
+    };
+    let members = ["hosts", "passives"].map(|field| hello.get_array(field).map_or(0, Vec::len));
+    let is_primary = hello.get_bool("isWritablePrimary").unwrap_or_default();
+    if !is_primary || members.iter().sum::<usize>() < 2 || options.direct_connection == Some(true) {
+        return Ok(hello);
+    }
+    // The first to answer was the primary, as long as the driver did not know of another: the others get their time.
+    let mut secondary = options.clone();
+    secondary.selection_criteria = Some(prefer(ReadPreference::Secondary { options: which.clone() }));
+    Ok(asked(&secondary).await.unwrap_or(hello))
 }
 
 async fn ask(client: &Client, command: Document, doing: &str, options: &ClientOptions) -> Result<Document> {

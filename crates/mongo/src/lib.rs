@@ -36,6 +36,7 @@ pub mod stored_name;
 pub mod tar;
 pub mod tar_dump;
 mod target;
+mod tls;
 
 pub use config::Config;
 pub use connect::{Server, Shape, connect};

@@ -46,8 +46,21 @@ fn unreachable(message: &str) -> Error {
     if said.contains("uthentication failed") || said.contains("SCRAM failure") {
         return Error::failed("the server refused the login").with_hint(LOGIN);
     }
-    Error::failed(format!("no server answers: {said}"))
-        .with_hint("check host and port, and that mongod runs and lets this machine in")
+    let hint = match said {
+        _ if said.contains("not valid for name") => "name the server as its certificate does",
+        _ if said.contains("invalid peer certificate") => "give the authority that vouches for the server: --tls-ca FILE",
+        _ if said.contains("tls handshake eof") || said.contains("received corrupt message") => {
+            "check that the server speaks TLS: --tls, and the files for it, are for one that does"
+        }
+        _ if said.contains("close_notify") || said.contains("received fatal alert") => {
+            "the server ended the connection: see its log, and whether it takes what --tls-certificate shows"
+        }
+        _ if said.contains("unexpected end of file") || said.contains("early eof") => {
+            "check host and port, and whether the server wants TLS: --tls"
+        }
+        _ => "check host and port, and that mongod runs and lets this machine in",
+    };
+    Error::failed(format!("no server answers: {said}")).with_hint(hint)
 }
 
 fn gone(how: &str) -> Error {
@@ -59,6 +72,8 @@ fn gone(how: &str) -> Error {
 fn last_error(message: &str) -> &str {
     let said = message.rsplit_once("Error: ").map_or(message, |(_, said)| said);
     let said = said.split(", labels: ").next().unwrap_or(said);
+    // Where the library for TLS explains itself is no help here.
+    let said = said.split(": https://").next().unwrap_or(said);
     said.trim_start_matches("Kind: ").trim_end_matches([' ', '}', ']'])
 }
 

@@ -3,6 +3,7 @@
 mod healing;
 mod manual;
 mod memory;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

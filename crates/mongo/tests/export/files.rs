@@ -12,23 +12,23 @@ use mongodb::options::Hint;
 use crate::{File, deployment, files, snapshot};
 
 /// The documents of a collection, each by itself, as they lie.
-async fn plain(database: &Database, name: &str) -> Vec<RawDocumentBuf> {
+pub(crate) async fn plain(database: &Database, name: &str) -> Vec<RawDocumentBuf> {
     let cursor = database.collection::<RawDocumentBuf>(name).find(doc! {}).hint(Hint::Keys(doc! { "$natural": 1 })).await;
     cursor.expect("a cursor").try_collect().await.expect("documents")
 }
 
-fn counted(documents: &[RawDocumentBuf]) -> Counted {
+pub(crate) fn counted(documents: &[RawDocumentBuf]) -> Counted {
     let mut counted = Counted::default();
     documents.iter().for_each(|document| counted.add(document.as_bytes()));
     counted
 }
 
-fn concat(documents: &[RawDocumentBuf]) -> Vec<u8> {
+pub(crate) fn concat(documents: &[RawDocumentBuf]) -> Vec<u8> {
     documents.iter().flat_map(|document| document.as_bytes()).copied().collect()
 }
 
 /// The sum over the parts of a file.
-fn sum(file: &File) -> Counted {
+pub(crate) fn sum(file: &File) -> Counted {
     let mut sum = Counted::default();
     file.facts.iter().for_each(|facts| sum += facts.documents.expect("documents are counted"));
     sum

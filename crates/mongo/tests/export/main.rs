@@ -1,9 +1,12 @@
 //! A deployment as files of mongodump, against a real server.
 
 mod breaks;
+mod extremes;
 mod files;
 mod login;
 mod oplog;
+mod secondary;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
