@@ -7,9 +7,11 @@ use mongodb::Database;
 use mongodb::options::Hint;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::digest::Counted;
 use crate::mongo_error::mongo_error;
+use crate::pace::Replies;
 
 /// How many bytes are collected before they are handed on: most documents are small.
 const COLLECTED: usize = 128 * 1024;
@@ -30,10 +32,20 @@ pub(crate) enum Slice {
     Range(Option<Document>, Option<Document>),
 }
 
-/// How many documents a reply shall have where they are so large, in bytes, and so many.
-pub(crate) fn batch_size(bytes: u64, documents: u64) -> u32 {
+/// What a reply shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// So many documents at most.
+    pub(crate) documents: u32,
+    /// Bytes of so many, as large as they are in the mean.
+    pub(crate) bytes: u64,
+}
+
+/// What replies shall be where there are so many bytes in so many documents.
+pub(crate) fn reply(bytes: u64, documents: u64) -> Reply {
     let each = (bytes / documents.max(1)).max(1);
-    u32::try_from(REPLY / each).unwrap_or(BATCH).clamp(1, BATCH)
+    let documents = u32::try_from(REPLY / each).unwrap_or(BATCH).clamp(1, BATCH);
+    Reply { documents, bytes: each.saturating_mul(u64::from(documents)) }
 }
 
 /// Opens a cursor over a part of a collection.
@@ -57,9 +69,12 @@ pub(crate) async fn open(database: &Database, name: &str, slice: &Slice, batch: 
     opened.map_err(|error| mongo_error(format!("read {}.{name}", database.name()), &error))
 }
 
-/// Writes every document of a cursor to `out`; each is shown to `check` first. A cursor that breaks off is an error.
+/// Writes every document of a cursor to `out`; each is shown to `check` first. A cursor that breaks off is an error. `turn` is the one in
+/// which the cursor was opened: its first reply is there.
 pub(crate) async fn write(
     mut cursor: RawBatchCursor,
+    mut replies: Replies,
+    mut turn: Option<OwnedSemaphorePermit>,
     doing: impl Fn() -> String,
     check: impl Fn(&[u8]) -> Result<()>,
     out: &mut (impl AsyncWrite + Unpin),
@@ -68,6 +83,7 @@ pub(crate) async fn write(
     let mut collected = Vec::with_capacity(COLLECTED);
     while let Some(batch) = cursor.next().await {
         let batch = batch.map_err(|error| mongo_error(doing(), &error))?;
+        replies.came(batch.as_raw_document().as_bytes().len());
         for document in Batch::of(&batch).ok_or_else(|| spoilt(&doing))? {
             let document = document.ok_or_else(|| spoilt(&doing))?;
             check(document)?;
@@ -82,6 +98,9 @@ pub(crate) async fn write(
                 collected.extend_from_slice(document);
             }
         }
+        drop(batch);
+        drop(turn.take());
+        turn = replies.turn().await;
     }
     out.write_all(&collected).await?;
     Ok(documents)
@@ -184,7 +203,10 @@ mod tests {
 
     #[test]
     fn replies_stay_small_whatever_the_documents_are() {
-        assert_eq!([batch_size(0, 0), batch_size(300 << 20, 1 << 20), batch_size(16 << 30, 1 << 10)], [1000, 1000, 1]);
-        assert_eq!(batch_size(4 << 30, 1 << 20), 256);
+        let replies = [reply(0, 0), reply(300 << 20, 1 << 20), reply(4 << 30, 1 << 20), reply(16 << 30, 1 << 10)];
+        assert_eq!(
+            replies.map(|reply| (reply.documents, reply.bytes)),
+            [(1000, 1000), (1000, 300_000), (256, 1 << 20), (1, 16 << 20)]
+        );
     }
 }

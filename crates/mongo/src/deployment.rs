@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use crate::catalog::{self, Collection};
 use crate::config::Config;
 use crate::connect::{Server, Shape, connect};
-use crate::cursor::{self, Slice, batch_size};
+use crate::cursor::{self, Slice};
 use crate::facts::{Content, Instant, Window};
+use crate::pace::Pace;
 use crate::plan::{self, How, Planned};
 use crate::{metadata, oplog, ranges};
 
@@ -86,7 +87,8 @@ impl Deployment {
         // Whoever waits for the documents must not be the only one who is read.
         let width = self.options.jobs.max(1 + usize::from(has_oplog));
         let origin = origin(&server, database, begin);
-        Ok(DeploymentSnapshot { origin, parts, planned, width, reader: Reader { server, begin, unread: Arc::new(unread) } })
+        let reader = Reader { server, begin, unread: Arc::new(unread), pace: Pace::default() };
+        Ok(DeploymentSnapshot { origin, parts, planned, width, reader })
     }
 
     /// The collections, and where the oplog stood when there were these.
@@ -131,7 +133,7 @@ impl Deployment {
             true => vec![Slice::All],
             false => ranges::cut(&database, &source, bytes, self.options.range).await?,
         };
-        parts.extend(plan::documents(&collection, &source, slices, bytes, batch_size(bytes, count))?);
+        parts.extend(plan::documents(&collection, &source, slices, bytes, cursor::reply(bytes, count))?);
         Ok(parts)
     }
 }
@@ -171,6 +173,7 @@ struct Reader {
     begin: Option<Instant>,
     /// The parts whose documents have not been read to their end.
     unread: Arc<watch::Sender<HashSet<Name>>>,
+    pace: Pace,
 }
 
 #[async_trait]
@@ -215,11 +218,13 @@ impl Reader {
                 let text = metadata::metadata(&client.database(&collection.database), collection).await?;
                 out.write_all(text.as_bytes()).await?;
             }
-            How::Documents { of, source, slice, batch } => {
+            How::Documents { of, source, slice, reply } => {
                 let database = client.database(&of.database);
-                let found = cursor::open(&database, source, slice, *batch).await?;
+                let replies = self.pace.replies(reply.bytes);
+                let turn = replies.turn().await;
+                let found = cursor::open(&database, source, slice, reply.documents).await?;
                 let doing = || format!("read {}.{source}", of.database);
-                facts.documents = Some(cursor::write(found, doing, |_| Ok(()), &mut out).await?);
+                facts.documents = Some(cursor::write(found, replies, turn, doing, |_| Ok(()), &mut out).await?);
                 metadata::still_holds(&database, of, source).await?;
                 self.unread.send_if_modified(|unread| unread.remove(&planned.part.name));
             }

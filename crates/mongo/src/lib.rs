@@ -28,6 +28,7 @@ pub mod layout;
 mod metadata;
 mod mongo_error;
 mod oplog;
+mod pace;
 mod plan;
 mod ranges;
 pub mod restore;

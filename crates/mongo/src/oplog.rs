@@ -5,10 +5,11 @@ use bson::{Document, RawDocument, Timestamp, doc};
 use mongodb::{Client, Collection};
 use tokio::io::AsyncWrite;
 
-use crate::cursor::{batch_size, write};
+use crate::cursor::{reply, write};
 use crate::digest::Counted;
 use crate::facts::{Instant, Window};
 use crate::mongo_error::mongo_error;
+use crate::pace::Pace;
 
 /// About how large an entry is, in bytes: they are as large as what is written.
 const ENTRY: u64 = 1024;
@@ -47,9 +48,11 @@ async fn end_of(client: &Client, direction: i32) -> Result<Instant> {
 pub(crate) async fn copy(client: &Client, window: Window, out: &mut (impl AsyncWrite + Unpin)) -> Result<Counted> {
     let [from, to] = [window.from, window.to].map(Timestamp::from);
     let oplog = oplog(client);
-    let entries = oplog.find(doc! { "ts": { "$gte": from, "$lte": to } }).batch_size(batch_size(ENTRY, 1));
+    let entries = oplog.find(doc! { "ts": { "$gte": from, "$lte": to } }).batch_size(reply(ENTRY, 1).documents);
     let cursor = entries.batch().await.map_err(|error| mongo_error("read the oplog", &error))?;
-    let written = write(cursor, || "read the oplog".to_owned(), replayable, out).await?;
+    // Nothing else is read any more.
+    let replies = Pace::default().replies(0);
+    let written = write(cursor, replies, None, || "read the oplog".to_owned(), replayable, out).await?;
     // What was written over before it was read is older than the oldest that is there now.
     if end_of(client, 1).await? > window.from {
         return Err(Error::failed(

@@ -3,7 +3,7 @@
 use backup_core::{Name, Part, Result};
 
 use crate::catalog::Collection;
-use crate::cursor::Slice;
+use crate::cursor::{Reply, Slice};
 use crate::facts::{Content, PartFacts};
 use crate::layout;
 
@@ -23,8 +23,8 @@ pub(crate) enum How {
     Text(String),
     /// The server is asked for options and indexes.
     Metadata(Collection),
-    /// A cursor over the collection of this name, with so many documents a reply.
-    Documents { of: Collection, source: String, slice: Box<Slice>, batch: u32 },
+    /// A cursor over the collection of this name.
+    Documents { of: Collection, source: String, slice: Box<Slice>, reply: Reply },
     /// When all documents have been read.
     Oplog,
 }
@@ -52,14 +52,14 @@ pub(crate) fn documents(
     source: &str,
     slices: Vec<Slice>,
     size: u64,
-    batch: u32,
+    reply: Reply,
 ) -> Result<Vec<Planned>> {
     let file = layout::documents_file(&collection.database, source);
     let estimate = size / slices.len().max(1) as u64;
     let one = |(number, slice): (u32, Slice)| {
         let mut facts = of(collection, Content::Documents, file.clone());
         facts.range = (slice != Slice::All).then_some(number);
-        let how = How::Documents { of: collection.clone(), source: source.to_owned(), slice: Box::new(slice), batch };
+        let how = How::Documents { of: collection.clone(), source: source.to_owned(), slice: Box::new(slice), reply };
         planned(facts, how, "bson", Some(estimate))
     };
     (0..).zip(slices).map(one).collect()

@@ -18,6 +18,7 @@ use crate::dump::{Dump, Listed};
 use crate::facts::CollectionType;
 use crate::layout::BUCKETS;
 use crate::mongo_error::mongo_error;
+use crate::pace::Pace;
 
 /// The code of a name that is taken.
 const TAKEN: i32 = 48;
@@ -95,7 +96,9 @@ async fn move_over(cx: &Context, place: &Place<'_>, counted: Counted, described:
     let (database, from) = (place.database.clone(), format!("{BUCKETS}{}", place.work));
     let body = body::piped(move |mut writer| async move {
         let cursor = cursor::open(&database, &from, &Slice::All, 1000).await?;
-        cursor::write(cursor, || format!("read {from}"), |_| Ok(()), &mut writer).await.map(drop)
+        cursor::write(cursor, Pace::default().replies(0), None, || format!("read {from}"), |_| Ok(()), &mut writer)
+            .await
+            .map(drop)
     });
     let how = How { workers: place.options.workers, keeps: true };
     let target = format!("{BUCKETS}{}", place.name);
