@@ -1,7 +1,7 @@
 //! The lines of a record, as they are written and read: JSON each, and a head that says what they are of.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use backup_core::{Doing, Error, Result};
@@ -31,42 +31,92 @@ impl Named for Written {
 }
 
 /// A record that is being written. Dropped before its end, it counts as far as it goes.
+///
+/// Nothing is written as long as its lines are those of the old one, and nothing at all where that never ends.
 #[derive(Debug)]
 pub(super) struct Writer {
-    file: BufWriter<File>,
+    lines: So,
     new: PathBuf,
     path: PathBuf,
+}
+
+/// What its lines were so far.
+#[derive(Debug)]
+enum So {
+    /// Those of the old record, up to this byte.
+    Old(BufReader<File>, u64),
+    /// Others.
+    New(BufWriter<File>),
 }
 
 impl Writer {
     /// Begins `new`, which is to take the place of `path`.
     pub(super) fn begin(new: PathBuf, path: PathBuf, head: &str) -> io::Result<Self> {
-        let mut file = BufWriter::new(File::create(&new)?);
-        writeln!(file, "{head}")?;
-        Ok(Self { file, new, path })
+        let lines = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => So::New(BufWriter::new(File::create(&new)?)),
+            old => So::Old(BufReader::new(old?), 0),
+        };
+        let mut writer = Self { lines, new, path };
+        writer.write(&format!("{head}\n"))?;
+        Ok(writer)
     }
 
     /// Adds a line. They come in byte order of their names.
     pub(super) fn push(&mut self, written: &Written) -> Result<()> {
         let Written { name, size, from, to } = written;
         let line = serde_json::to_string(&(name, size, from, to)).map_err(io::Error::from);
-        line.and_then(|line| writeln!(self.file, "{line}")).doing(|| "write the record of the sync")
+        line.and_then(|line| self.write(&(line + "\n"))).doing(|| "write the record of the sync")
     }
 
     /// Hands what was written to the system, so that it outlives this process.
     pub(super) fn flush(&mut self) -> Result<()> {
-        self.file.flush().doing(|| "write the record of the sync")
+        match &mut self.lines {
+            So::Old(..) => Ok(()),
+            So::New(file) => file.flush().doing(|| "write the record of the sync"),
+        }
     }
 
-    /// Puts it in the place of the old one.
-    pub(super) fn finish(self) -> Result<()> {
-        let Self { file, new, path } = self;
-        let finish = || {
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            std::fs::rename(&new, &path)?;
-            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    /// Puts it in the place of the old one. That one stays, untouched, if it is the same.
+    pub(super) fn finish(mut self) -> Result<()> {
+        let mut finish = || {
+            if let So::Old(old, _) = &mut self.lines
+                && old.fill_buf()?.is_empty()
+            {
+                return Ok(());
+            }
+            let file = self.differs()?;
+            file.flush()?;
+            file.get_ref().sync_all()?;
+            std::fs::rename(&self.new, &self.path)?;
+            File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
         };
         finish().doing(|| "write the record of the sync")
+    }
+
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        if let So::Old(old, same) = &mut self.lines {
+            let mut bytes = Vec::with_capacity(line.len());
+            old.take(line.len() as u64).read_to_end(&mut bytes)?;
+            if bytes == line.as_bytes() {
+                *same += line.len() as u64;
+                return Ok(());
+            }
+        }
+        self.differs()?.write_all(line.as_bytes())
+    }
+
+    /// The new record, which begins with what the old one has of it.
+    fn differs(&mut self) -> io::Result<&mut BufWriter<File>> {
+        if let So::Old(old, same) = &mut self.lines {
+            old.rewind()?;
+            let mut file = BufWriter::new(File::create(&self.new)?);
+            io::copy(&mut old.take(*same), &mut file)?;
+            self.lines = So::New(file);
+        }
+        match &mut self.lines {
+            So::New(file) => Ok(file),
+            So::Old(..) => Err(io::Error::other("the record was begun twice")),
+        }
     }
 }
 

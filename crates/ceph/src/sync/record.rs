@@ -5,7 +5,9 @@
 //! and deletes nothing.
 //!
 //! A run writes a new one beside it as it goes, and puts it in the place of the old at its end. After one that died or gave up, what
-//! its new record has counts up to its last whole line, and beside it what the old one has of other names.
+//! its new record has counts up to its last whole line, and beside it what the old one has of other names. The new one is begun with
+//! its first line that differs, and with all before it: a run that changes nothing leaves the old record as it is, which that of the
+//! run before has brought to disk.
 //!
 //! What holds of a run that dies at any moment: a line is written only of what was stored whole, and lines come in order, so that up
 //! to 512 objects that are stored may have none. Such an object is there and whole, and the next run finds it the same and copies
@@ -114,7 +116,11 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::MetadataExt;
+
     use futures_util::TryStreamExt;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -140,6 +146,43 @@ mod tests {
         assert_eq!(read(&record).expect("read"), lines);
         let other = Record::open(folder.path(), "s3://b/", "").expect("another source");
         assert_eq!(read(&other).expect("read"), [], "each source has its own");
+    }
+
+    fn write(record: &Record, lines: &BTreeMap<String, String>) -> Writer {
+        let mut writer = record.begin().expect("begun");
+        lines.iter().for_each(|(name, to)| writer.push(&written(name, to)).expect("written"));
+        writer
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_what_was_written_last_and_the_same_file_if_that_is_the_same(
+            lists in proptest::collection::vec(proptest::collection::btree_map("[a-c]{1,2}", "[0-2]", 0..6), 1..5), die: bool,
+        ) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut record = Record::open(folder.path(), "s3://a/", "").expect("opened");
+            let inode = |record: &Record| std::fs::metadata(record.file("record")).ok().map(|found| found.ino());
+            let mut before: Option<BTreeMap<String, String>> = None;
+            for list in lists {
+                let (there, writer) = (inode(&record), write(&record, &list));
+                let is_same = before.as_ref() == Some(&list);
+                let expected = if die {
+                    // The lines of other names stay.
+                    drop(writer);
+                    drop(record);
+                    record = Record::open(folder.path(), "s3://a/", "").expect("opened again");
+                    before.take().into_iter().flatten().chain(list).collect()
+                } else {
+                    writer.finish().expect("finished");
+                    list
+                };
+                let found: BTreeMap<_, _> = read(&record).expect("read").into_iter().map(|line| (line.name, line.to)).collect();
+                prop_assert_eq!(&found, &expected);
+                prop_assert!(!record.file("new").exists());
+                prop_assert!(!is_same || inode(&record) == there, "it was written anew");
+                before = Some(expected);
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a sync copies, from where to where.
 
 use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, SystemTime};
 
 use backup_core::Kind;
@@ -30,6 +30,29 @@ async fn a_bucket_comes_into_a_folder_and_the_second_time_nothing_is_asked_but_t
     let summary = scene.sync("s3://a", dot).await.expect("synced");
     assert_eq!((summary.copied, summary.same), (0, 5));
     assert_eq!(scene.fake.requests(), ["list ", "list "], "the MD5 of the files tells");
+}
+
+#[tokio::test]
+async fn the_record_of_a_sync_with_nothing_to_do_is_not_written_anew() {
+    let scene = Scene::new();
+    scene.fake.set("a", "one", "1");
+    scene.fake.set("a", "two", "2");
+    let record = || {
+        let own =
+            scene.root.path().join(".ceph-backup").read_dir().expect("a folder").map(|entry| entry.expect("an entry").path());
+        let record = own.into_iter().find(|path| path.extension().is_some_and(|end| end == "record")).expect("a record");
+        let found = record.metadata().expect("a file");
+        (found.ino(), found.modified().expect("a time"), std::fs::read_to_string(record).expect("text"))
+    };
+    scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    let before = record();
+    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("synced").same, 2);
+    assert_eq!(record(), before);
+    // What is not there any more is not in it either.
+    scene.fake.remove("a", "two");
+    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("synced").deleted, 1);
+    scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    assert!(record().2.contains("one") && !record().2.contains("two"));
 }
 
 #[tokio::test]
