@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{Head, SharedGateway};
 
 /// How much is asked for at once, in bytes.
-const PIECE: u64 = 8 << 20;
+pub(crate) const PIECE: u64 = 8 << 20;
 
 /// How often a piece is asked for again after a connection that brought nothing of it.
 const AGAIN: usize = 3;

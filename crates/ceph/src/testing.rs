@@ -85,6 +85,11 @@ async fn what_is_put_comes_back(gateway: &dyn Gateway, bucket: &str) {
         let (head, body) = gateway.get(bucket, "key", Some(range), None).await.expect("there");
         assert_eq!((head.size, all(body).await.as_slice()), (10, bytes.as_bytes()));
     }
+    let known = |bytes: &[u8]| New { md5: Some(crate::s3::etag::md5(bytes)), ..New::default() };
+    gateway.put(bucket, "known", Bytes::from_static(b"abc"), &known(b"abc")).await.expect("put");
+    assert!(gateway.put(bucket, "known", Bytes::from_static(b"abd"), &known(b"abc")).await.is_err(), "another MD5");
+    assert_eq!(gateway.head(bucket, "known").await.expect("there").etag, "900150983cd24fb0d6963f7d28e17f72");
+    gateway.delete(bucket, "known").await.expect("deleted");
     let etag = gateway.put(bucket, "key", Bytes::new(), &New::default()).await.expect("replaced");
     let (head, body) = gateway.get(bucket, "key", None, None).await.expect("there");
     assert_eq!((head.size, head.etag, head.metadata.len()), (0, etag, 0));

@@ -40,36 +40,36 @@ impl Destination {
     /// is looked at before the first and before the last step, since gateways of Ceph know no condition there. After an error or a
     /// dropped future the object is absent or whole.
     pub async fn put(&self, body: Body) -> Result<Put> {
-        self.store(body).await.map(|(put, _)| put)
+        let mut reading = Reading { hasher: Some(sha2::Sha256::new()), size: 0 };
+        self.store_as(body, &mut reading).await?;
+        let Reading { hasher, size } = reading;
+        Ok(Put { size, sha256: hasher.unwrap_or_default().into() })
     }
 
-    /// The same, and the ETag that the object has.
-    pub(crate) async fn store(&self, mut body: Body) -> Result<(Put, String)> {
-        let mut reading = Reading { hasher: sha2::Sha256::new(), size: 0 };
+    /// The same, and returns the ETag that the object has.
+    pub(crate) async fn store(&self, body: Body) -> Result<String> {
+        self.store_as(body, &mut Reading { hasher: None, size: 0 }).await
+    }
+
+    async fn store_as(&self, mut body: Body, reading: &mut Reading) -> Result<String> {
         let most = self.part_size(1)?;
         let first = self.told(reading.fill(&mut body, most).await)?;
-        let etag = if first.len() < most {
-            self.single(first).await?
-        } else {
-            self.absent().await?;
-            let id = self.gateway.begin(&self.bucket, &self.key, &self.new).await?;
-            let mut begun = Begun { to: self, id: Some(id.clone()) };
-            match self.parts(&id, first, &mut body, &mut reading).await {
-                Ok(etag) => {
-                    begun.id = None;
-                    etag
-                }
-                Err(error) => {
-                    begun.give_up().await;
-                    return Err(error);
-                }
-            }
-        };
-        Ok((Put { size: reading.size, sha256: reading.hasher.into() }, etag))
+        if first.len() < most {
+            return self.single(first).await;
+        }
+        self.absent().await?;
+        let id = self.gateway.begin(&self.bucket, &self.key, &self.new).await?;
+        let mut begun = Begun { to: self, id: Some(id.clone()) };
+        let stored = self.parts(&id, first, &mut body, reading).await;
+        match &stored {
+            Ok(_) => begun.id = None,
+            Err(_) => begun.give_up().await,
+        }
+        stored
     }
 
-    /// Stores an object in one request.
-    async fn single(&self, bytes: Bytes) -> Result<String> {
+    /// Stores an object in one request, and returns its ETag.
+    pub(crate) async fn single(&self, bytes: Bytes) -> Result<String> {
         let mut new = self.new.clone();
         // That of another put, where an object is stored as another was.
         new.metadata.retain(|(name, _)| name != OWN);
@@ -158,7 +158,7 @@ fn sent(part: Result<Result<(u32, String)>, tokio::task::JoinError>) -> Result<(
 
 /// What was read of the body.
 struct Reading {
-    hasher: sha2::Sha256,
+    hasher: Option<sha2::Sha256>,
     size: u64,
 }
 
@@ -173,7 +173,9 @@ impl Reading {
             if body.read_buf(&mut (&mut bytes).limit(most - before)).await? == 0 {
                 break;
             }
-            self.hasher.update(bytes.get(before..).unwrap_or_default());
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(bytes.get(before..).unwrap_or_default());
+            }
         }
         self.size += bytes.len() as u64;
         Ok(bytes.freeze())

@@ -230,7 +230,7 @@ impl Gateway for RusotoGateway {
         let request = || PutObjectRequest {
             bucket: bucket.into(),
             key: key.into(),
-            content_md5: Some(md5(&bytes)),
+            content_md5: Some(new.md5.map_or_else(|| md5(&bytes), |md5| STANDARD.encode(md5))),
             content_length: i64::try_from(bytes.len()).ok(),
             content_type: new.content_type.clone(),
             storage_class: new.storage_class.clone(),

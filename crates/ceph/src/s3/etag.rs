@@ -3,7 +3,6 @@
 use md5::{Digest, Md5};
 
 /// The MD5 of `bytes`.
-#[cfg(any(test, feature = "sdk"))]
 pub(crate) fn md5(bytes: &[u8]) -> [u8; 16] {
     Md5::digest(bytes).into()
 }

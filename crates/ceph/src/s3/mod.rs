@@ -182,6 +182,8 @@ pub struct New {
     pub storage_class: Option<String>,
     /// Its metadata: names without `x-amz-meta-`.
     pub metadata: Vec<(String, String)>,
+    /// The MD5 of its bytes, if that was reckoned already: others are refused by the server. It counts for nothing with an object of parts.
+    pub md5: Option<[u8; 16]>,
     /// Fail where an object is there (`If-None-Match: *`).
     pub only_if_absent: bool,
 }

@@ -152,7 +152,7 @@ impl Gateway for Sdk {
     }
 
     async fn put(&self, bucket: &str, key: &str, bytes: Bytes, new: &New) -> Result<String> {
-        let digest = etag::md5(&bytes);
+        let digest = new.md5.unwrap_or_else(|| etag::md5(&bytes));
         let request = || {
             let request = self.client.put_object().bucket(bucket).key(key).content_md5(STANDARD.encode(digest));
             let request = request

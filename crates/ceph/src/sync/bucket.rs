@@ -3,6 +3,7 @@
 use std::fmt;
 
 use backup_core::{Body, Error, Kind, Result};
+use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -86,22 +87,30 @@ impl Bucket {
         Ok(page.objects.first().is_none_or(|object| object.key != key))
     }
 
-    /// Stores `body`, which has `size` bytes, in parts if there are `part_size` of them or more, and returns its ETag.
+    /// Stores `body`, which has `size` bytes, in parts if it has more than one of them, and returns its ETag.
     ///
-    /// Holds at most two parts in memory. Dropped, it leaves it to `tasks` to give up what was begun.
+    /// Parts are larger where there would be too many. Dropped, it leaves it to `tasks` to give up what was begun.
     pub(super) async fn store(
         &self,
         name: &str,
         size: u64,
         body: Body,
         new: New,
-        part_size: u64,
+        transfer: Transfer,
         tasks: &TaskTracker,
     ) -> Result<String> {
-        let transfer = Transfer { part_size: fitting(part_size, size), width: 1 };
+        let transfer = Transfer { part_size: fitting(transfer.part_size, size), ..transfer };
+        self.destination(name, new, transfer, tasks).store(body).await
+    }
+
+    /// Stores `bytes` in one request, and returns the ETag.
+    pub(super) async fn put(&self, name: &str, bytes: Bytes, new: New, tasks: &TaskTracker) -> Result<String> {
+        self.destination(name, new, Transfer::default(), tasks).single(bytes).await
+    }
+
+    fn destination(&self, name: &str, new: New, transfer: Transfer, tasks: &TaskTracker) -> Destination {
         let (gateway, bucket, key, tasks) = (self.gateway.clone(), self.bucket.clone(), self.key(name), tasks.clone());
-        let to = Destination { gateway, bucket, key, new, transfer, tasks };
-        to.store(body).await.map(|(_, etag)| etag)
+        Destination { gateway, bucket, key, new, transfer, tasks }
     }
 
     /// What is known of an object; `None` where the server says that it is not there.

@@ -1,14 +1,11 @@
 //! One object is copied, and is whole at its destination or as it was before.
 
-use std::fs::File;
-use std::io::{self, Read, Seek};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use backup_core::{Error, Kind, Result, body};
+use backup_core::{Error, Kind, Result};
 use tokio::sync::SemaphorePermit;
 
-use super::attrs::{Attrs, HEADER, is_md5};
+use super::attrs::{Attrs, is_md5};
 use super::bucket::Bucket;
 use super::compare::attrs;
 use super::content::{Check, Match};
@@ -17,13 +14,9 @@ use super::lines::Written;
 use super::names;
 use super::passing::{Found, passing};
 use super::run::{Run, Side};
-use super::tree::Tree;
-use crate::download;
-use crate::s3::etag::hex;
 use crate::s3::{Head, New};
+use crate::{Transfer, download};
 
-/// How much is read at once, in bytes.
-const READ: usize = 256 << 10;
 /// How often an object is tried that comes as another or changes meanwhile.
 const TRIES: usize = 3;
 /// The largest object that a server copies in one request.
@@ -51,7 +44,7 @@ impl Run {
             };
             let copied = match (&self.from, &self.to) {
                 (Side::Bucket(from), Side::Folder(to)) => self.download(from, to, &source, old, now).await,
-                (Side::Folder(from), Side::Bucket(to)) => self.upload(from, to, &source, old).await,
+                (Side::Folder(from), Side::Bucket(to)) => self.upload(from, to, &source, old, now).await,
                 (Side::Bucket(from), Side::Bucket(to)) => self.transfer(from, to, &source, old).await,
                 (Side::Folder(_), Side::Folder(_)) => Err(Error::usage("one end of a sync is a bucket")),
             };
@@ -77,53 +70,6 @@ impl Run {
         listed != (source.size, source.mark.clone())
     }
 
-    async fn upload(&self, from: &Tree, to: &Bucket, source: &Item, old: Option<(&Item, bool)>) -> Result<Written> {
-        let hash = |tree: Tree, path: PathBuf| {
-            let mut file = tree.read(&path)?;
-            let before = tree.look(&path)?.ok_or(io::ErrorKind::NotFound)?;
-            let mut content = Vec::with_capacity(usize::try_from(before.0).map_or(READ, |size| READ.min(size + 1)));
-            let mut md5 = md5::Md5::default();
-            loop {
-                content.clear();
-                (&mut file).take(READ as u64).read_to_end(&mut content)?;
-                md5::Digest::update(&mut md5, &content);
-                if content.len() < READ {
-                    break;
-                }
-            }
-            // What is small was read.
-            let is_small = before.0 < READ as u64;
-            if !is_small {
-                file.rewind()?;
-            }
-            let attrs = undress(&file, hex(md5::Digest::finalize(md5).into()))?;
-            let body = if is_small { body::from_bytes(content) } else { body::sound(tokio::fs::File::from_std(file)) };
-            Ok((body, before, attrs))
-        };
-        let (body, before, attrs) = from.blocking("read", &source.path, hash).await?;
-        let (size, modified) = before;
-        let check = Check::new(attrs.md5.as_deref().unwrap_or_default(), &Attrs::default(), size);
-        let noted = if self.options.preserve { attrs } else { Attrs { md5: attrs.md5, ..Attrs::default() } };
-        let new = New {
-            content_type: Some(self.options.content_type.of(&source.name)),
-            storage_class: self.options.storage_class.clone(),
-            metadata: vec![(HEADER.to_owned(), noted.to_string())],
-            only_if_absent: old.is_none(),
-        };
-        if old.is_some() {
-            self.keep(to, &source.name, old).await?;
-        }
-        let (body, _) = passing(body, size, check, &self.pace);
-        let etag = to.store(&source.name, size, body, new, self.options.part_size, &self.tasks).await?;
-        let look = |tree: Tree, path: PathBuf| tree.look(&path);
-        if from.blocking("look at", &source.path, look).await? != Some(before) {
-            // What was stored was the file once, and is ours; it is not what the file is.
-            let error = Error::failed(format!("{:?} was changed while it was read", source.name)).with_hint("run it again");
-            self.report.failed(&error);
-        }
-        Ok(Written { size, from: modified.to_string(), ..source.written(etag) })
-    }
-
     async fn transfer(&self, from: &Bucket, to: &Bucket, source: &Item, old: Option<(&Item, bool)>) -> Result<Written> {
         let (key, place) = (from.key(&source.name), to.key(&source.name));
         let class = self.options.storage_class.clone();
@@ -131,6 +77,7 @@ impl Run {
             content_type: head.content_type.clone(),
             storage_class: class.clone().or_else(|| head.storage_class.clone()),
             metadata: head.metadata.clone(),
+            md5: None,
             only_if_absent: old.is_none(),
         };
         if Arc::ptr_eq(&from.gateway, &to.gateway) && source.size <= COPIED {
@@ -147,19 +94,22 @@ impl Run {
             unchanged(&Head { etag: etag.clone(), ..copied.clone() }, source)?;
             return Ok(source.written(copied.etag));
         }
-        let (head, body) = download::open(&from.gateway, &from.bucket, &key, None, 1, false).await?;
+        let part_size = self.options.part_size;
+        let (width, _more) = self.spare(source.size.div_ceil(part_size.max(download::PIECE)));
+        let (head, body) = download::open(&from.gateway, &from.bucket, &key, None, width, false).await?;
         let attrs = unchanged(&head, source)?;
         if old.is_some() {
             self.keep(to, &source.name, old).await?;
         }
         let (body, found) = passing(body, source.size, Check::new(&source.mark, &attrs, source.size), &self.pace);
-        let etag = to.store(&source.name, source.size, body, new(&head), self.options.part_size, &self.tasks).await?;
+        let transfer = Transfer { part_size, width };
+        let etag = to.store(&source.name, source.size, body, new(&head), transfer, &self.tasks).await?;
         self.verified(&found);
         Ok(source.written(etag))
     }
 
     /// Fails unless an object that is about to be replaced is the one that was listed, and keeps it if this sync did not write it.
-    async fn keep(&self, to: &Bucket, name: &str, old: Option<(&Item, bool)>) -> Result<()> {
+    pub(super) async fn keep(&self, to: &Bucket, name: &str, old: Option<(&Item, bool)>) -> Result<()> {
         let (listed, is_ours) = old.map_or((None, true), |(old, is_ours)| (Some((old.size, &old.mark)), is_ours));
         let head = to.look(name).await?;
         if head.as_ref().map(|head| (head.size, &head.etag)) != listed {
@@ -187,18 +137,4 @@ pub(super) fn unchanged(head: &Head, source: &Item) -> Result<Attrs> {
     } else {
         Err(Error::failed("it was changed while it was copied"))
     }
-}
-
-/// What s3cmd would note of a file with this MD5.
-fn undress(file: &File, md5: String) -> io::Result<Attrs> {
-    let stat = rustix::fs::fstat(file)?;
-    Ok(Attrs {
-        mode: Some(stat.st_mode & 0o777),
-        mtime: Some(stat.st_mtime),
-        atime: Some(stat.st_atime),
-        ctime: Some(stat.st_ctime),
-        owner: (Some(stat.st_uid), None),
-        group: (Some(stat.st_gid), None),
-        md5: Some(md5),
-    })
 }

@@ -15,6 +15,9 @@ const SHARE: u64 = 64 << 10;
 /// How many shares a job has, and the most that an object takes.
 pub(super) const SHARES: u32 = 8;
 
+/// The most pieces of an object that are under way at once.
+const WIDTH: u32 = 4;
+
 /// What became of a name.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -76,6 +79,18 @@ impl Run {
     pub(super) async fn job(&self, source: &Item) -> Result<SemaphorePermit<'_>> {
         let shares = u32::try_from(source.size.div_ceil(SHARE)).map_or(SHARES, |shares| shares.clamp(1, SHARES));
         self.jobs.acquire_many(shares).await.map_err(|_| Error::cancelled())
+    }
+
+    /// How many of its `pieces` an object may have under way at once: one, and as many more as there are jobs that nobody waits for,
+    /// which it has as long as it holds what comes with them.
+    pub(super) fn spare(&self, pieces: u64) -> (usize, Option<SemaphorePermit<'_>>) {
+        let most = u32::try_from(pieces).map_or(WIDTH, |pieces| pieces.clamp(1, WIDTH));
+        for more in (1..most).rev() {
+            if let Ok(jobs) = self.jobs.try_acquire_many(more * SHARES) {
+                return (more as usize + 1, Some(jobs));
+            }
+        }
+        (1, None)
     }
 
     /// Copies an object unless it is there; what is to be recorded of it, and whether it was copied.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backup_core::{Body, Error, Kind, Result, body};
@@ -58,6 +59,8 @@ struct State {
     pages: usize,
     requests: Vec<String>,
     meanwhile: Option<Meanwhile>,
+    /// Requests that carry much: how many are under way, and were at most.
+    under_way: (usize, usize),
 }
 
 /// What happens just before a request is answered.
@@ -135,6 +138,25 @@ impl Fake {
     /// Requests since the last time, by their names.
     pub(super) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state().requests)
+    }
+
+    /// The most requests for parts of large objects, or with them, that were under way at once.
+    pub(super) fn most_under_way(&self) -> usize {
+        self.state().under_way.1
+    }
+
+    /// Takes its time with what is large.
+    async fn carries(&self, bytes: &Bytes) {
+        if bytes.len() < 1 << 20 {
+            return;
+        }
+        {
+            let (now, most) = &mut self.state().under_way;
+            *now += 1;
+            *most = (*most).max(*now);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.state().under_way.0 -= 1;
     }
 
     fn find(&self, bucket: &str, key: &str, what: &str) -> Result<Stored> {
@@ -219,6 +241,7 @@ impl Gateway for Fake {
 
     async fn get(&self, bucket: &str, key: &str, range: Option<Range<u64>>, if_match: Option<&str>) -> Result<(Head, Body)> {
         let stored = self.find(bucket, key, "get")?;
+        self.carries(&stored.bytes).await;
         let lie = self.state().lie;
         if if_match.is_some_and(|etag| etag != stored.etag) {
             return Err(Error::failed("412 Precondition Failed"));
@@ -239,16 +262,21 @@ impl Gateway for Fake {
     }
 
     async fn put(&self, bucket: &str, key: &str, bytes: Bytes, new: &New) -> Result<String> {
-        let etag = hex(md5(&bytes));
-        self.store(bucket, key, Stored { bytes, etag, new: new.clone() })
+        let digest = md5(&bytes);
+        if new.md5.is_some_and(|md5| md5 != digest) {
+            return Err(Error::failed("400 BadDigest"));
+        }
+        self.store(bucket, key, Stored { bytes, etag: hex(digest), new: new.clone() })
     }
 
     async fn begin(&self, _: &str, key: &str, new: &New) -> Result<String> {
+        self.asked(format!("begin {key}"));
         self.state().uploads.insert(key.to_owned(), (new.clone(), BTreeMap::new()));
         Ok(key.to_owned())
     }
 
     async fn part(&self, _: &str, _: &str, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
+        self.carries(&bytes).await;
         let etag = hex(md5(&bytes));
         self.state().uploads.get_mut(upload).expect("an upload").1.insert(number, bytes);
         Ok(etag)

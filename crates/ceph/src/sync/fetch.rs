@@ -51,7 +51,8 @@ impl Run {
         };
         let (file, there) = if size < RESUMED { (None, 0) } else { to.blocking("write", &partial, open).await? };
         let range = (there > 0).then_some(there..size);
-        let (head, body) = download::open(&from.gateway, &from.bucket, &from.key(&source.name), range, 1, false).await?;
+        let (width, more) = self.spare((size - there).div_ceil(download::PIECE));
+        let (head, body) = download::open(&from.gateway, &from.bucket, &from.key(&source.name), range, width, false).await?;
         let attrs = unchanged(&head, source)?;
         let check = Check::new(&mark, &attrs, size);
         let (mut file, check) = match file {
@@ -81,7 +82,7 @@ impl Run {
             };
             (file, buffer) = to.blocking("write", &partial, write).await?;
         }
-        drop((file, job));
+        drop((file, job, more));
         self.verified(&found);
         let listed = old.map(|(old, _)| (old.size, old.mark.clone()));
         let (old, place) = (self.old(old, &path), path.clone());

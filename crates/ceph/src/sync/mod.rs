@@ -27,6 +27,7 @@ mod place;
 mod record;
 mod report;
 mod run;
+mod send;
 mod settle;
 mod sorted;
 mod streamed;

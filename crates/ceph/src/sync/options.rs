@@ -28,7 +28,8 @@ pub struct Options {
     pub trash: bool,
     /// Tell what would be done, and change nothing.
     pub dry_run: bool,
-    /// How many objects are copied at once. One of up to 64 KiB counts as an eighth, of up to 128 KiB as two of them, and so on.
+    /// How many objects are copied at once. One of up to 64 KiB counts as an eighth, of up to 128 KiB as two of them, and so on;
+    /// a large one as up to four where nobody waits for them, for as many of its pieces at once.
     pub jobs: usize,
     /// Bytes per second that all of them have together.
     pub rate: Option<u64>,

@@ -156,6 +156,32 @@ async fn a_large_file_goes_in_parts_and_comes_back_whole() {
 }
 
 #[tokio::test]
+async fn a_large_object_moves_in_as_many_pieces_at_once_as_there_are_jobs_for() {
+    for (jobs, objects, at_once) in [(1, 1, 1), (2, 1, 2), (8, 1, 4), (3, 3, 3)] {
+        let scene = Scene::new();
+        let content = "0123456789abcdef".repeat(2_500_000);
+        for nth in 0..objects {
+            scene.fake.set("a", &nth.to_string(), &content);
+        }
+        let options = || Options { jobs, ..scene.options() };
+        scene.only("s3://a", &scene.folder(), options()).await.expect("synced");
+        // How many of them meet is a matter of time, more than there is room for never do.
+        let is_so = |most: usize| (at_once.min(2)..=at_once).contains(&most);
+        let most = scene.fake.most_under_way();
+        assert!(is_so(most), "down, {jobs} jobs: {most}");
+        let up = Arc::new(Fake::default());
+        up.set("b", "other", "");
+        let server = Some(Server { gateway: up.clone(), endpoint: "http://up".to_owned() });
+        let route = Route::new(&scene.folder(), "s3://b").expect("a route");
+        let synced = sync(&scene.cx, &route, None, server, options()).await.expect("synced");
+        assert_eq!(synced.summary.copied, objects);
+        let most = up.most_under_way();
+        assert!(is_so(most), "up, {jobs} jobs: {most}");
+        assert!(up.contents("b")["0"] == content);
+    }
+}
+
+#[tokio::test]
 async fn what_came_with_nothing_that_tells_its_content_is_counted() {
     let scene = Scene::new();
     scene.fake.set("a", "known", "known");
@@ -251,7 +277,7 @@ async fn what_is_said_of_an_object_goes_with_it_from_bucket_to_bucket() {
         content_type: Some("a/b".to_owned()),
         storage_class: Some("COLD".to_owned()),
         metadata: vec![pair("of", "registry")],
-        only_if_absent: false,
+        ..New::default()
     };
     scene.fake.set_new("a", "k", new.clone());
     assert_eq!(scene.sync("s3://a", "s3://b/here/").await.expect("synced").copied, 1);

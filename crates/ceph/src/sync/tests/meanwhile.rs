@@ -57,6 +57,43 @@ async fn a_file_that_is_changed_while_it_is_read_is_told() {
     assert_eq!(scene.fake.contents("a"), map(&[("k", "two")]));
 }
 
+/// Lets somebody write into a file just before a request is answered, so that neither its size nor its time tells.
+fn writes_unseen(scene: &Scene, request: &str, path: &str, at: u64, content: &'static str) {
+    let path = scene.root.path().join(path);
+    scene.fake.meanwhile(request, move || {
+        let file = std::fs::File::options().write(true).open(&path).expect("a file");
+        let modified = file.metadata().and_then(|found| found.modified()).expect("a time");
+        std::os::unix::fs::FileExt::write_all_at(&file, content.as_bytes(), at).expect("written");
+        file.set_modified(modified).expect("set");
+    });
+}
+
+#[tokio::test]
+async fn what_is_noted_of_a_file_is_the_md5_of_what_was_sent_whatever_is_written_meanwhile() {
+    let scene = Scene::new();
+    let noted = |key: &str| {
+        let (content, new) = (scene.fake.contents("a")[key].clone(), scene.fake.new_of("a", key));
+        let md5 = crate::s3::etag::hex(crate::s3::etag::md5(content.as_bytes()));
+        assert!(new.metadata[0].1.contains(&format!("md5:{md5}")), "{key} {:?}", new.metadata);
+        content
+    };
+    // It is read once, and sent as it was read.
+    scene.write("f/small", "before");
+    scene.fake.set("a", "small", "theirs");
+    writes_unseen(&scene, "head small", "f/small", 0, "behind");
+    let from = format!("{}f/", scene.folder());
+    assert_eq!(scene.sync(&from, "s3://a").await.expect("synced").copied, 1);
+    assert_eq!(noted("small"), "before");
+    // It is hashed, and read again.
+    let large = "0123456789abcdef".repeat(400_000);
+    scene.write("f/large", &large);
+    writes_unseen(&scene, "begin large", "f/large", 6_000_000, "behind");
+    assert_eq!(scene.sync(&from, "s3://a").await.expect("synced").copied, 1);
+    let now = std::fs::read_to_string(scene.root.path().join("f/large")).expect("a file");
+    assert!(noted("large") == now && now != large);
+    assert!(scene.fake.requests().iter().filter(|request| *request == "begin large").count() == 2, "it was begun again");
+}
+
 #[tokio::test]
 async fn an_object_that_is_changed_while_it_would_be_replaced_stays() {
     let scene = Scene::new();
