@@ -98,7 +98,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let measured = rows.into_iter().map(measure).collect::<Result<Vec<Row>>>()?;
     let data = json!({"size": options.size, "tables": options.tables, "rounds": options.rounds,
         "database_bytes": source.psql("bench", "SELECT pg_database_size('bench')")});
-    report(&Taken { data, program: &tools.program, server: version(&source), sync: SYNC }, &measured, options.json.as_deref())
+    let taken = Taken { data, program: &tools.program, server: version(&source), sync: SYNC, cache: WARM };
+    report(&taken, &measured, options.json.as_deref())
 }
 
 fn start() -> Result<Server> {
@@ -126,7 +127,11 @@ struct Taken<'a> {
     server: String,
     /// What is on disk when a tool has ended.
     sync: &'static str,
+    /// What was read or run before.
+    cache: &'static str,
 }
+
+const WARM: &str = "warm: every tool has run once before";
 
 const SYNC: &str = "servers: fsync off; files: pg-backup and pg_dump sync theirs, after a pipe or a redirection sync(1) does";
 
@@ -147,7 +152,7 @@ fn report(taken: &Taken<'_>, measured: &[Row], json: Option<&Path>) -> Result<()
     Ok(())
 }
 
-fn conditions(Taken { data, program, server, sync }: &Taken<'_>) -> Result<Value> {
+fn conditions(Taken { data, program, server, sync, cache }: &Taken<'_>) -> Result<Value> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
@@ -159,7 +164,7 @@ fn conditions(Taken { data, program, server, sync }: &Taken<'_>) -> Result<Value
         "cpu": model.trim_start_matches(['\t', ' ', ':']),
         "cpus": std::thread::available_parallelism().map_or(0, usize::from),
         "load": read("/proc/loadavg").trim(),
-        "cache": "warm: every tool has run once before",
+        "cache": cache,
         "sync": sync,
     }))
 }

@@ -35,7 +35,12 @@ impl Row {
             eprintln!("{ours} {} | {peer} {}", pair.0, pair.1);
             pairs.push(pair);
         }
-        Ok(Self { ours: ours.to_owned(), peer: peer.to_owned(), most, pairs })
+        Ok(Self::of([ours, peer], most, pairs))
+    }
+
+    /// Of pairs that were measured already.
+    pub(super) fn of([ours, peer]: [&str; 2], most: Option<f64>, pairs: Vec<(Sample, Sample)>) -> Self {
+        Self { ours: ours.to_owned(), peer: peer.to_owned(), most, pairs }
     }
 
     /// Every sample, as it is kept.

@@ -134,7 +134,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let measured = rows.into_iter().map(measure).collect::<Result<Vec<Row>>>()?;
     let data = json!({"databases": names.len(), "rounds": options.rounds,
         "database_bytes": source.psql(&names[0], "SELECT pg_database_size(current_database())")});
-    let taken = Taken { data, program: &loops.tools.program, server: super::version(&source), sync: super::SYNC };
+    let taken =
+        Taken { data, program: &loops.tools.program, server: super::version(&source), sync: super::SYNC, cache: super::WARM };
     super::report(&taken, &measured, options.json.as_deref())
 }
 

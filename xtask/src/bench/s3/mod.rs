@@ -26,12 +26,24 @@ pub(crate) struct Options {
     /// How many MiB the one large file has
     #[arg(long, default_value_t = 1024)]
     large: usize,
-    /// How many pairs are measured for each row, after one run of each that warms up and is checked
+    /// How often each tool is measured, in turn with the others
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How many pairs with s3cmd, which takes minutes and is not warmed up
+    /// How often rclone is [default: as the others]
+    #[arg(long)]
+    rclone_rounds: Option<usize>,
+    /// How often s3cmd is, which takes minutes and is not warmed up
     #[arg(long, default_value_t = 1)]
     slow_rounds: usize,
+    /// How many files of all sizes there are for s3cmd, and for ours beside it [default: as for the others]
+    #[arg(long)]
+    slow_mixed: Option<usize>,
+    /// How many small files there are for s3cmd, and for ours beside it [default: as for the others]
+    #[arg(long)]
+    slow_small: Option<usize>,
+    /// Measure the first run of each tool too, which else warms up. What it left is checked all the same
+    #[arg(long)]
+    no_warm_up: bool,
     /// Only rows with this in one of their names; may be given several times. The peer against itself is always there
     #[arg(long)]
     only: Vec<String>,
@@ -71,6 +83,11 @@ const LARGE: [Sides; 2] = [ROWS[0].0, ROWS[3].0];
 
 const SYNC: &str = "server: in memory; files: ceph-backup syncs what it downloads, `sync -f` follows the others";
 
+const COLD: &str = "the files were made just before; the first run of each tool counts";
+
+/// A job of ours, that of a peer, and how much of the peer's time it may take at most.
+type Line = ([Job; 2], Option<f64>);
+
 /// Which jobs were seen to do what they should.
 struct Bench<'a> {
     tools: &'a Tools<'a>,
@@ -93,6 +110,41 @@ impl Bench<'_> {
         self.tools.tidy(job)?;
         Ok(sample)
     }
+
+    /// Runs ours, which is the same in all of `rows`, and each of the peers once a round, forwards and backwards in turn.
+    fn in_turn(&mut self, options: &Options, rows: &[Line]) -> Result<Vec<Row>> {
+        let mut jobs: Vec<(Job, usize, Vec<Sample>)> =
+            rows.iter().map(|([_, peer], _)| (*peer, options.rounds_of(peer.0), Vec::new())).collect();
+        let most = jobs.iter().map(|(_, rounds, _)| *rounds).max().unwrap_or_default();
+        jobs.splice(0..0, rows.first().map(|([ours, _], _)| (*ours, most, Vec::new())));
+        for round in 0..most {
+            let mut now: Vec<_> = jobs.iter_mut().filter(|(_, rounds, _)| round < *rounds).collect();
+            if round % 2 == 1 {
+                now.reverse();
+            }
+            for (job, _, samples) in now {
+                let sample = self.once(*job)?;
+                eprintln!("{} {sample}", Tools::name(*job));
+                samples.push(sample);
+            }
+        }
+        let [(ours, _, own), peers @ ..] = jobs.as_slice() else { return Ok(Vec::new()) };
+        let row = |((peer, _, samples), (_, most)): (&(Job, usize, Vec<Sample>), &Line)| {
+            let pairs = own.iter().copied().zip(samples.iter().copied()).collect();
+            Row::of([&Tools::name(*ours), &Tools::name(*peer)], *most, pairs)
+        };
+        Ok(peers.iter().zip(rows).map(row).collect())
+    }
+}
+
+impl Options {
+    fn rounds_of(&self, tool: Tool) -> usize {
+        match tool {
+            Tool::S3cmd => self.slow_rounds,
+            Tool::Rclone | Tool::RcloneTuned => self.rclone_rounds.unwrap_or(self.rounds),
+            Tool::Ours | Tool::S5cmd => self.rounds,
+        }
+    }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -111,50 +163,53 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     let rows = rows(options, &has);
-    for set in sets(options) {
-        if rows.iter().any(|(sides, _)| sides[0].2 == set) {
+    let mut filled = Vec::new();
+    for set in rows.iter().map(|(sides, _)| sides[0].2) {
+        if !filled.contains(&set) {
             eprintln!("filling a bucket: {}", set.name());
             tools.prepare(set)?;
+            filled.push(set);
         }
     }
     let mut bench = Bench { tools: &tools, checked: Vec::new() };
-    for job in rows.iter().flat_map(|(sides, _)| sides).filter(|job| job.0 != Tool::S3cmd) {
+    for job in rows.iter().flat_map(|(sides, _)| sides).filter(|job| job.0 != Tool::S3cmd && !options.no_warm_up) {
         if !bench.checked.contains(job) {
             bench.once(*job)?;
         }
     }
     let mut measured = Vec::new();
-    for (sides, most) in rows {
-        let rounds = if sides[1].0 == Tool::S3cmd { options.slow_rounds } else { options.rounds };
-        let names = sides.map(Tools::name);
-        measured.push(Row::measure([&names[0], &names[1]], most, rounds, |side| bench.once(sides[side]))?);
+    for rows in rows.chunk_by(|one, other| one.0[0] == other.0[0]) {
+        measured.extend(bench.in_turn(options, rows)?);
     }
     let data = json!({"mixed": options.mixed, "small": options.small, "large_mib": options.large, "rounds": options.rounds,
-        "slow_rounds": options.slow_rounds, "tools": versions});
+        "rclone_rounds": options.rclone_rounds, "slow_rounds": options.slow_rounds, "tools": versions});
     let server = rgw.admin(&["--version"]).trim().to_owned();
-    let taken = Taken { data, program: &tools.program, server, sync: SYNC };
+    let cache = if options.no_warm_up { COLD } else { super::WARM };
+    let taken = Taken { data, program: &tools.program, server, sync: SYNC, cache };
     super::report(&taken, &measured, options.json.as_deref())
 }
 
 /// The rows that are wanted, of tools that are there; first the peer against itself.
-fn rows(options: &Options, has: &[Tool]) -> Vec<([Job; 2], Option<f64>)> {
-    let is_wanted = |sides: &[Job; 2]| {
+fn rows(options: &Options, has: &[Tool]) -> Vec<Line> {
+    let is_wanted = |(sides, _): &Line| {
         let name = sides.map(Tools::name).join(" ");
         let is_named = options.only.is_empty() || options.only.iter().any(|only| name.contains(only.as_str()));
-        is_named && sides.iter().all(|job| has.contains(&job.0))
+        is_named && sides.iter().all(|job| has.contains(&job.0)) && options.rounds_of(sides[1].0) > 0
     };
-    let sets = sets(options);
-    let of = |set: Set| {
-        // Nothing is promised of a large file but memory, and there is nothing in it to list.
-        let rows = ROWS.iter().filter(move |(sides, _)| !set.is_large() || LARGE.contains(sides));
+    let Options { mixed, small, large, slow_mixed, slow_small, .. } = *options;
+    let sets = [Set::Mixed(mixed), Set::Small(small), Set::Large(large)];
+    let slow = [Set::Mixed(slow_mixed.unwrap_or(mixed)), Set::Small(slow_small.unwrap_or(small))];
+    let of = |set: Set, is_slow: bool| {
+        let is_measured = move |sides: &Sides| match set {
+            // Nothing is promised of a large file but memory, and there is nothing in it to list.
+            Set::Large(_) => LARGE.contains(sides),
+            _ => is_slow == (sides[1].0 == Tool::S3cmd),
+        };
+        let rows = ROWS.iter().filter(move |(sides, _)| is_measured(sides));
         rows.map(move |(sides, most)| (sides.map(|(tool, work)| (tool, work, set)), most.filter(|_| !set.is_large())))
     };
-    let all = sets.into_iter().flat_map(of);
+    let all = sets.into_iter().flat_map(|set| of(set, false)).chain(slow.into_iter().flat_map(|set| of(set, true)));
     let peer = if has.contains(&Tool::S5cmd) { Tool::S5cmd } else { Tool::Ours };
     let control = ([(peer, Work::Down, sets[0]); 2], None);
-    std::iter::once(control).chain(all.filter(|(sides, _)| is_wanted(sides))).collect()
-}
-
-fn sets(options: &Options) -> [Set; 3] {
-    [Set::Mixed(options.mixed), Set::Small(options.small), Set::Large(options.large)]
+    std::iter::once(control).chain(all.filter(is_wanted)).collect()
 }

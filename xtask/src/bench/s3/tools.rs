@@ -111,7 +111,7 @@ impl Tools<'_> {
         let script = match tool {
             Tool::Ours => r#""$OURS" --version"#,
             Tool::S5cmd => "s5cmd version",
-            Tool::Rclone | Tool::RcloneTuned => "rclone version | head -n 1",
+            Tool::Rclone | Tool::RcloneTuned => "rclone version | sed -n 1p",
             Tool::S3cmd => r#""$S3CMD" --version"#,
         };
         said(self.shell(script, "", Set::Small(0)).stdout(Stdio::piped())).ok()
