@@ -12,6 +12,7 @@ use mongodb::{Client, Database};
 use crate::facts::CollectionType;
 use crate::layout::BUCKETS;
 use crate::mongo_error::mongo_error;
+use crate::restore::is_temporary;
 
 /// A collection as the server lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +150,8 @@ fn is_taken(database: &str, collection: &str) -> bool {
     match database {
         "admin" => collection != "system.keys",
         "config" => OF_CONFIG.contains(&collection),
-        _ => collection == "system.js" || !collection.starts_with("system."),
+        // What is being restored is not there yet: it comes under its name once it is whole.
+        _ => collection == "system.js" || !(collection.starts_with("system.") || is_temporary(collection)),
     }
 }
 
@@ -188,6 +190,9 @@ mod tests {
             ("app", "system.views", false),
             ("app", "system.buckets.weather", false),
             ("app", "with$dollar", true),
+            ("app", "backup.restoring.00ff00ff00ff00ff.0123456789abcdef01234567.7", false),
+            ("app", "backup.restoring.00ff00ff00ff00ff.0123456789abcdef01234567.7.in-place", false),
+            ("app", "backup.restoring.mine", true),
             ("admin", "system.users", true),
             ("admin", "system.keys", false),
             ("config", "chunks", true),

@@ -18,7 +18,7 @@ pub(crate) use self::collection::{Place, build, count, restore as restore_collec
 pub(crate) use self::insert::{How, insert};
 pub use self::options::Options as RestoreOptions;
 pub use self::temporary::{PREFIX, Run};
-pub(crate) use self::temporary::{owner, sweep};
+pub(crate) use self::temporary::{is_temporary, owner, sweep};
 use crate::dump::{Dump, Listed};
 
 /// What to restore of a dump.

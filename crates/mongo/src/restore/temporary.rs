@@ -81,6 +81,11 @@ pub(crate) async fn sweep(cx: &Context, client: &Client, database: &Database, ow
     Ok(())
 }
 
+/// Whether a collection is one that a run fills or has marked.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    token(name).is_some()
+}
+
 /// The token in a name.
 fn token(name: &str) -> Option<&str> {
     let (_, rest) = name.strip_prefix(PREFIX)?.split_once('.')?;

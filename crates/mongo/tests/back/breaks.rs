@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backup_core::{Body, Context, Kind, Result, body};
+use backup_core::{Body, Context, Result, body};
 use backup_mongo::Described;
 use backup_mongo::dump::{Dump, Listed};
-use backup_mongo::heal::{Backup, Backups, Done, Verified, examine, heal};
+use backup_mongo::heal::{Backup, Backups, Done, examine, heal};
 use backup_mongo::restore::{PREFIX, Run};
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
@@ -45,7 +45,7 @@ impl<D: Dump> Dump for Then<D> {
 }
 
 #[derive(Debug)]
-struct One(Option<Backup>);
+pub(crate) struct One(pub(crate) Option<Backup>);
 
 #[async_trait]
 impl Backups for One {
@@ -55,7 +55,11 @@ impl Backups for One {
 }
 
 /// Heals `names`, and awaits `meanwhile` when all documents of the first were read and none was renamed.
-async fn heal_and(scene: &Scene, names: &[&str], meanwhile: impl Future<Output = ()>) -> Result<backup_mongo::heal::Healed> {
+pub(crate) async fn heal_and(
+    scene: &Scene,
+    names: &[&str],
+    meanwhile: impl Future<Output = ()>,
+) -> Result<backup_mongo::heal::Healed> {
     let (then, mut asked) = tokio::sync::mpsc::channel(1);
     let dump = Then { dump: scene.dump().await, then };
     let run = Run::new();
@@ -145,6 +149,11 @@ async fn a_run_that_died_leaves_what_the_next_removes_and_a_living_one_is_left_a
     };
     broken.await;
     assert_eq!(leftovers(&shop).await.len(), 2);
+    // What is being filled is in no backup.
+    scene.take().await;
+    let taken = scene.dump().await.collections().await.expect("collections");
+    let taken: Vec<_> = taken.into_iter().map(|one| one.collection).filter(|name| name.starts_with(PREFIX)).collect();
+    assert_eq!(taken, ["backup.restoring.mine"]);
     shop.collection::<Document>("orders").drop().await.expect("dropped");
     // Its connections still live: it may be at work.
     scene.heal(these(&["orders"])).await.expect("healed");
@@ -178,49 +187,4 @@ async fn two_runs_at_once_heal_once() {
         }
         assert_eq!(scene.hash().await, before);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dump_that_is_damaged_is_passed_over_for_an_older_one() {
-    /// A dump whose documents break off.
-    #[derive(Debug)]
-    struct Broken<D>(D);
-    #[async_trait]
-    impl<D: Dump> Dump for Broken<D> {
-        async fn collections(&self) -> Result<Vec<Listed>> {
-            self.0.collections().await
-        }
-        async fn describe(&self, listed: &Listed) -> Result<Described> {
-            self.0.describe(listed).await
-        }
-        async fn documents(&self, listed: &Listed) -> Result<Body> {
-            let all = body::to_vec(self.0.documents(listed).await?, 1 << 30).await?;
-            Ok(body::from_bytes(all[..all.len() - 1].to_vec()))
-        }
-    }
-    #[derive(Debug)]
-    struct Both(Vec<Backup>);
-    #[async_trait]
-    impl Backups for Both {
-        async fn older(&mut self, _cx: &Context) -> Result<Option<Backup>> {
-            Ok(self.0.pop())
-        }
-    }
-    let Some(scene) = Scene::filled().await else { return };
-    let (shop, before) = (scene.shop(), scene.hash().await);
-    shop.collection::<Document>("users").drop().await.expect("dropped");
-    let run = Run::new();
-    let client = scene.client(&run);
-    let newest = Backup { id: "newest".into(), dump: Arc::new(Broken(scene.dump().await)) };
-    let healer = healer(&client, &run, these(&["users"]));
-    let diagnosis = examine(&scene.cx, &healer, &mut Both(vec![newest.clone()])).await.expect("examined");
-    let healed = heal(&scene.cx, &healer, diagnosis).await.expect("told");
-    assert!(matches!(&healed.done["users"], Done::Failed(error) if error.kind() == Kind::Damaged), "{:?}", healed.done);
-    assert_eq!(leftovers(&shop).await, Vec::<String>::new());
-    assert!(!shop.list_collection_names().await.expect("names").contains(&"users".to_owned()));
-    // What is stored and damaged is found out before.
-    let mut backups = Verified::new(&scene.repo, scene.job.clone());
-    let diagnosis = examine(&scene.cx, &healer, &mut backups).await.expect("examined");
-    heal(&scene.cx, &healer, diagnosis).await.expect("healed");
-    assert_eq!(scene.hash().await, before);
 }

@@ -104,6 +104,18 @@ async fn the_newest_backup_that_has_documents_of_it_and_an_empty_one_if_none_has
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_empty_in_the_newest_backup_already_is_filled_out_of_an_older_one() {
+    let Some(scene) = Scene::filled().await else { return };
+    let users = scene.shop().collection::<Document>("users");
+    users.delete_many(doc! {}).await.expect("emptied");
+    scene.take().await;
+    let told = scene.heal(these(&["users"])).await.expect("told");
+    assert_eq!((&told.verdicts["users"].state, told.done.len()), (&State::Emptied(60), 0));
+    let healed = scene.heal(Asked { emptied: true, ..these(&["users"]) }).await.expect("healed");
+    assert!(matches!(healed.done["users"], Done::Added { documents: 60, .. }), "{:?}", healed.done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_server_and_no_backup_are_told_apart_and_touch_nothing() {
     let Some(scene) = Scene::start().await else { return };
     scene.shop().collection::<Document>("users").insert_one(doc! { "_id": 1 }).await.expect("inserted");

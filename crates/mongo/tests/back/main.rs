@@ -2,6 +2,8 @@
 #![expect(clippy::panic, reason = "a test fails with what it saw")]
 
 mod breaks;
+mod damage;
+mod examples;
 mod healing;
 mod restoring;
 mod scene;

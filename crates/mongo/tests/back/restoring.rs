@@ -14,8 +14,15 @@ async fn a_database_under_its_name_and_under_another() {
     let (run, options) = (Run::new(), RestoreOptions::default());
     let client = scene.client(&run);
     let of_shop = Selection { database: Some("shop".into()), ..Selection::default() };
+    let created = async || {
+        let status = client.database("admin").run_command(doc! { "serverStatus": 1 }).await.expect("a status");
+        let commands = status.get_document("metrics").and_then(|metrics| metrics.get_document("commands")).expect("commands");
+        commands.get_document("create").expect("a command").get("total").cloned()
+    };
+    let created_before = created().await;
     let taken = restore(&scene.cx, &client, &run, &dump, &of_shop, &options).await.expect_err("all is there");
     assert_eq!(taken.kind(), Kind::AlreadyExists, "{taken:?}");
+    assert_eq!(created().await, created_before, "something was written before it was known");
     assert_eq!(scene.hash().await, before);
 
     let elsewhere = Selection { as_database: Some("other".into()), ..of_shop.clone() };

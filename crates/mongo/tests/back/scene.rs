@@ -20,6 +20,8 @@ pub(crate) const ALL: [&str; 8] = ["users", "orders", "größe/x.y z+", "log", "
 /// A server, the database `shop` on it, and its backups.
 pub(crate) struct Scene {
     pub(crate) server: Mongod,
+    /// Where the backups lie.
+    pub(crate) memory: Memory,
     pub(crate) repo: Plain,
     pub(crate) job: Name,
     pub(crate) cx: Context,
@@ -33,8 +35,9 @@ impl Scene {
 
     pub(crate) async fn start_with(setup: &MongodSetup) -> Option<Self> {
         let server = Mongod::start_with(setup).await?;
-        let repo = Plain::new(Arc::new(Memory::default()), "tests");
-        Some(Self { server, repo, job: "shop".parse().expect("a name"), cx: Context::default() })
+        let memory = Memory::default();
+        let repo = Plain::new(Arc::new(memory.clone()), "tests");
+        Some(Self { server, memory, repo, job: "shop".parse().expect("a name"), cx: Context::default() })
     }
 
     /// A server whose database has all the collections, and a backup of it.
