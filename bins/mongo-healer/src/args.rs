@@ -5,7 +5,7 @@ use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::connection::Connection;
-use crate::{backup, heal, prove, restore, s3};
+use crate::{archive, backup, heal, load, prove, restore, s3};
 
 /// Backs MongoDB up, restores it, and heals what is lost and nothing else.
 ///
@@ -36,6 +36,10 @@ enum Command {
     Restore(restore::Restore),
     /// Restore into a scratch server and compare what is there with what the backup says
     Prove(prove::Prove),
+    /// Restore what mongodump wrote: a folder, an archive, or the .tar.gz of backup.bash; nothing that is there is replaced
+    Load(load::Load),
+    /// Write a backup to standard output as mongodump --archive does
+    Archive(archive::Archive),
     #[command(flatten)]
     Manage(Manage),
 }
@@ -51,7 +55,8 @@ impl Program for MongoHealer {
         match &self.command {
             Command::Backup(backup) => Some(backup.sink.clone()),
             Command::Heal(heal) => Some(heal.sink.clone()),
-            Command::Restore(_) | Command::Prove(_) | Command::Manage(_) => self.sink.to.clone(),
+            Command::Load(_) => None,
+            Command::Restore(_) | Command::Prove(_) | Command::Archive(_) | Command::Manage(_) => self.sink.to.clone(),
         }
     }
 
@@ -71,6 +76,8 @@ impl Program for MongoHealer {
             }
             Command::Restore(restore) => Box::pin(restore.run(&face, &self.sink.job(WHOLE)?, &self.connection)).await,
             Command::Prove(prove) => Box::pin(prove.run(&face, &self.sink.job(WHOLE)?, &self.connection)).await,
+            Command::Load(load) => Box::pin(load.run(&face, &self.connection)).await,
+            Command::Archive(archive) => Box::pin(archive.run(&face, &self.sink.job(WHOLE)?)).await,
             Command::Manage(manage) => manage.run::<Self>(&face, &self.sink.job(WHOLE)?).await,
         }
     }

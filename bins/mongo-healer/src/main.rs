@@ -1,9 +1,11 @@
 //! Backs MongoDB up, whole or not at all, and heals what is lost.
 
+mod archive;
 mod args;
 mod backup;
 mod connection;
 mod heal;
+mod load;
 mod prove;
 mod restore;
 mod s3;

@@ -16,6 +16,15 @@ pub(crate) struct Restore {
     /// The server: HOST, HOST:PORT, SET/HOST:PORT,…, mongodb://… or mongodb+srv://…
     #[arg(value_name = "HOST[:PORT]|URL")]
     server: String,
+    #[command(flatten)]
+    meant: Meant,
+    #[command(flatten)]
+    unseal: UnsealArgs,
+}
+
+/// What of it, under which names, and how fast.
+#[derive(Debug, Args)]
+pub(crate) struct Meant {
     /// Only this database
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
@@ -31,8 +40,15 @@ pub(crate) struct Restore {
     /// How many collections are restored at the same time
     #[arg(long, value_name = "N", default_value_t = RestoreOptions::default().jobs)]
     jobs: usize,
-    #[command(flatten)]
-    unseal: UnsealArgs,
+}
+
+impl Meant {
+    /// As the library has it.
+    pub(crate) fn into_parts(self) -> (Selection, RestoreOptions) {
+        let Self { database, collections, rename, as_collection, jobs } = self;
+        let selection = Selection { database, collections, as_database: rename, as_collection };
+        (selection, RestoreOptions { jobs, ..RestoreOptions::default() })
+    }
 }
 
 impl Restore {
@@ -41,13 +57,7 @@ impl Restore {
         let repo = face.repository(Seal::default(), self.unseal.unseal()?)?;
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &self.wanted.which).await?;
-        let selection = Selection {
-            database: self.database,
-            collections: self.collections,
-            as_database: self.rename,
-            as_collection: self.as_collection,
-        };
-        let options = RestoreOptions { jobs: self.jobs, ..RestoreOptions::default() };
+        let (selection, options) = self.meant.into_parts();
         let target = Target { config: connection.config(&self.server)?, selection, options };
         let restored = Box::pin(restore(cx, &repo, job, id, &target)).await?;
         Ok(face.report.restored(id, &restored)?)

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_compression::tokio::bufread::GzipDecoder;
 use async_trait::async_trait;
 use backup_core::{Body, Doing, Error, Key, Kind, Result, Sink, body};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-use crate::archive::{Archive, Piece};
+use crate::archive::{Archive, MAGIC, Piece};
 use crate::described::Described;
 use crate::digest::Counted;
 use crate::dump::{Dump, Listed};
@@ -89,15 +89,26 @@ impl Dump for ArchiveDump {
     }
 }
 
+/// Whether the file is an archive, compressed or not.
+pub(crate) async fn is_archive(sink: &dyn Sink, key: &Key) -> Result<bool> {
+    let mut begin = Vec::new();
+    plain(sink, key).await?.take(MAGIC.len() as u64).read_to_end(&mut begin).await?;
+    Ok(begin == MAGIC)
+}
+
 async fn open(sink: &dyn Sink, key: &Key) -> Result<Archive> {
+    Archive::open(plain(sink, key).await?).await
+}
+
+/// The file, decompressed if it is.
+async fn plain(sink: &dyn Sink, key: &Key) -> Result<Body> {
     let mut body = BufReader::with_capacity(body::CHUNK, sink.get(key, None).await?);
-    let is_gzip = body.fill_buf().await?.starts_with(&GZIP);
-    if !is_gzip {
-        return Archive::open(Box::pin(body)).await;
+    if !body.fill_buf().await?.starts_with(&GZIP) {
+        return Ok(Box::pin(body));
     }
     let mut gzip = GzipDecoder::new(body);
     gzip.multiple_members(true);
-    Archive::open(body::worded(gzip, |error| Error::damaged("its gzip breaks off or is none").with_source(error))).await
+    Ok(body::worded(gzip, |error| Error::damaged("its gzip breaks off or is none").with_source(error)))
 }
 
 async fn read_through(sink: &dyn Sink, key: &Key) -> Result<BTreeMap<(String, String), Found>> {

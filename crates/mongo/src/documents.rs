@@ -4,6 +4,7 @@ use backup_core::{Body, Error, Result};
 use tokio::io::{AsyncReadExt, BufReader};
 
 use crate::bson_check::check;
+use crate::digest::Counted;
 
 /// The longest document that a server stores or sends, in bytes: 16 MiB, and 16 KiB beyond for those of its own.
 pub const LONGEST: usize = 16 * 1024 * 1024 + 16 * 1024;
@@ -38,6 +39,16 @@ impl Documents {
     pub async fn append(&mut self, to: &mut Vec<u8>) -> Result<Option<usize>> {
         self.frames.document(to).await
     }
+}
+
+/// Reads all documents of `body`, which is called `what`: how many they are, and their digest.
+pub(crate) async fn count(body: Body, what: &str) -> Result<Counted> {
+    let mut documents = Documents::new(body, what);
+    let mut counted = Counted::default();
+    while let Some(document) = documents.next().await? {
+        counted.add(document);
+    }
+    Ok(counted)
 }
 
 /// What comes next in an archive.

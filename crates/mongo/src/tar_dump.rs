@@ -11,19 +11,17 @@ use tokio::io::BufReader;
 
 use crate::described::{self, Described};
 use crate::digest::Counted;
-use crate::documents::Documents;
+use crate::documents;
 use crate::dump::{Dump, Listed};
-use crate::facts::CollectionType;
+use crate::dump_files::{Files, Found, listed};
 use crate::heal::{Backup, Backups};
-use crate::stored_name::{Member, Stem};
+use crate::stored_name::Member;
 use crate::tar::Tar;
 
 /// How the name of such an archive ends.
 pub const ENDING: &str = "mongodb-dump.tar.gz";
 /// The folder in it.
 const FOLDER: &str = "dump/";
-/// The most files that an archive may have.
-const MOST: usize = 200_000;
 
 /// An archive, read through once: it is whole, and what is in it is known.
 #[derive(Debug)]
@@ -34,35 +32,13 @@ pub struct TarDump {
     collections: BTreeMap<(String, String), Found>,
 }
 
-/// What an archive has of a collection.
-#[derive(Debug, Default)]
-struct Found {
-    /// The path of the documents, and what they are.
-    documents: Option<(String, Counted)>,
-    described: Option<Described>,
-}
-
 impl TarDump {
     /// Reads the archive to its end. Neither what is in it nor its names need be trusted.
     ///
     /// [`Kind::Damaged`] where it breaks off, where a file is there twice, and where documents are none.
     pub async fn open(sink: Arc<dyn Sink>, key: Key) -> Result<Self> {
         let all = read_through(&*sink, &key).await.doing(|| format!("read {key}"))?;
-        let mut collections = BTreeMap::<_, Found>::new();
-        let mut cut = BTreeMap::new();
-        for (stem, described) in all.described {
-            let name = stem.collection.clone().or_else(|| described.name.clone());
-            let name = name.ok_or_else(|| Error::damaged(format!("nothing says which collection {} is", stem.file)))?;
-            crate::stored_name::check_collection(&name)?;
-            cut.insert((stem.database.clone(), stem.file), name.clone());
-            collections.entry((stem.database, name)).or_default().described = Some(described);
-        }
-        for (stem, found) in all.documents {
-            let of = cut.get(&(stem.database.clone(), stem.file.clone())).cloned().or(stem.collection);
-            let name = of.ok_or_else(|| Error::damaged(format!("nothing says which collection {} is", stem.file)))?;
-            let name = name.strip_prefix(crate::layout::BUCKETS).map(str::to_owned).unwrap_or(name);
-            collections.entry((stem.database, name)).or_default().documents = Some(found);
-        }
+        let collections = all.collections()?;
         Ok(Self { sink, key, collections })
     }
 
@@ -75,15 +51,7 @@ impl TarDump {
 #[async_trait]
 impl Dump for TarDump {
     async fn collections(&self) -> Result<Vec<Listed>> {
-        let listed = |((database, collection), found): (&(String, String), &Found)| Listed {
-            database: database.clone(),
-            collection: collection.clone(),
-            kind: found.described.as_ref().map_or(CollectionType::Collection, |described| described.kind),
-            counted: found.documents.as_ref().map(|(_, counted)| *counted),
-        };
-        let mut all: Vec<Listed> = self.collections.iter().map(listed).collect();
-        all.sort_by_key(|listed| listed.kind == CollectionType::View);
-        Ok(all)
+        Ok(listed(&self.collections))
     }
 
     async fn describe(&self, listed: &Listed) -> Result<Described> {
@@ -105,29 +73,18 @@ impl Dump for TarDump {
     }
 }
 
-/// What was found in an archive.
-#[derive(Default)]
-struct All {
-    described: BTreeMap<Stem, Described>,
-    documents: BTreeMap<Stem, (String, Counted)>,
-}
-
 async fn open(sink: &dyn Sink, key: &Key) -> Result<Tar> {
     let mut gzip = GzipDecoder::new(BufReader::with_capacity(body::CHUNK, sink.get(key, None).await?));
     gzip.multiple_members(true);
     Ok(Tar::new(body::worded(gzip, |error| Error::damaged("it is no gzip, or breaks off").with_source(error))))
 }
 
-async fn read_through(sink: &dyn Sink, key: &Key) -> Result<All> {
+async fn read_through(sink: &dyn Sink, key: &Key) -> Result<Files> {
     let mut tar = open(sink, key).await?;
-    let mut all = All::default();
+    let mut all = Files::default();
     while let Some(member) = tar.next().await? {
         let path = member.path.trim_start_matches("./");
         let Some(of) = path.strip_prefix(FOLDER).map(Member::of).transpose()?.flatten() else { continue };
-        let twice = || Error::damaged(format!("{path} is there twice"));
-        if all.described.len() + all.documents.len() >= MOST {
-            return Err(Error::damaged("it has more files than can be"));
-        }
         match of {
             Member::Metadata(stem) => {
                 if member.size > described::LONGEST {
@@ -135,16 +92,11 @@ async fn read_through(sink: &dyn Sink, key: &Key) -> Result<All> {
                 }
                 let mut json = Vec::new();
                 tar.copy(&mut json).await?;
-                let described = Described::from_json(&json).doing(|| format!("read {path}"))?;
-                if all.described.insert(stem, described).is_some() {
-                    return Err(twice());
-                }
+                all.describe(stem, path, &json)?;
             }
             Member::Documents(stem) => {
                 let counted = count(&mut tar, path).await?;
-                if all.documents.insert(stem, (member.path.clone(), counted)).is_some() {
-                    return Err(twice());
-                }
+                all.count(stem, &member.path, counted)?;
             }
             Member::Prelude | Member::Oplog => {}
         }
@@ -160,14 +112,7 @@ async fn count(tar: &mut Tar, path: &str) -> Result<Counted> {
         drop(writer);
         copied
     };
-    let counting = async {
-        let mut documents = Documents::new(Box::pin(reader), path);
-        let mut counted = Counted::default();
-        while let Some(document) = documents.next().await? {
-            counted.add(document);
-        }
-        Ok(counted)
-    };
+    let counting = async { documents::count(Box::pin(reader), path).await };
     // What cannot be read first: then the documents break off too.
     let (copied, counted) = tokio::join!(copying, counting);
     match (copied, counted) {

@@ -10,7 +10,7 @@ use bson::{Bson, Document, doc};
 use crate::{mongo_healer, run, told};
 
 /// The digest of each collection of a database, as the server takes it.
-async fn hash(server: &Mongod, database: &str) -> Vec<(String, Bson)> {
+pub(crate) async fn hash(server: &Mongod, database: &str) -> Vec<(String, Bson)> {
     let hash = server.client().database(database).run_command(doc! { "dbHash": 1 }).await.expect("a hash");
     let mut hashes: Vec<_> = hash.get_document("collections").expect("collections").clone().into_iter().collect();
     hashes.sort_by(|one, other| one.0.cmp(&other.0));

@@ -2,6 +2,7 @@
 
 mod from_tsuru;
 mod healing;
+mod loading;
 mod manual;
 mod memory;
 mod tls;

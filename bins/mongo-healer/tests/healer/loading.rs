@@ -1,0 +1,95 @@
+//! What mongodump writes is loaded, and what it would write is made: as a folder, as an archive, compressed or not.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use backup_tests::{Mongod, mongo_corpus};
+use bson::Bson;
+
+use crate::healing::hash;
+use crate::{dumped, run, told};
+
+fn shell(folder: &Path, script: &str) {
+    let ran = Command::new("sh").args(["-ec", script]).current_dir(folder).stdin(Stdio::null()).output().expect("sh runs");
+    assert_eq!(told(&ran).0, 0, "{script}: {ran:?}");
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A list of views has the name of the database in it.
+fn plain(hashes: Vec<(String, Bson)>) -> Vec<(String, Bson)> {
+    hashes.into_iter().filter(|(name, _)| name != "system.views").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_and_an_archive_compressed_or_not_and_the_object_of_backup_bash() {
+    let Some(server) = Mongod::start().await else { return };
+    mongo_corpus::load(&server.client()).await;
+    let scratch = tempfile::tempdir().expect("a folder");
+    let (state, sink) = (scratch.path().join("state"), scratch.path().join("sink"));
+    let (code, out, err) = run(&state, &["backup", "--tar", &text(&sink), &server.host(), "corpus"]);
+    assert_eq!(code, 0, "{err}");
+    let backup = sink.join("corpus").join(out.trim());
+    let before = plain(hash(&server, "corpus").await);
+
+    dumped(&backup);
+    let archive = crate::mongo_healer(&state).args(["--to", &text(&sink), "--job", "corpus", "archive", "latest"]).output();
+    let archive = archive.expect("it runs");
+    assert!(archive.status.success() && archive.stdout.len() > 100_000, "{}", told(&archive).2);
+    std::fs::write(scratch.path().join("all.archive"), &archive.stdout).expect("written");
+    let script = "cp -r \"$BACKUP\"/dump plain && cp -r plain gzipped && gzip -r gzipped && gzip -k all.archive
+        cp sink/*-mongodb-dump.tar.gz tar.gz";
+    shell(scratch.path(), &script.replace("$BACKUP", &text(&backup)));
+    assert!(scratch.path().join("gzipped/corpus/a%2Fb%5Cc.bson.gz").exists());
+    for dump in ["plain", "gzipped", "all.archive", "all.archive.gz", "tar.gz"] {
+        let name = dump.replace('.', "-");
+        let words = ["load", &text(&scratch.path().join(dump)), &server.host(), "--database", "corpus", "--as", &name];
+        let (code, out, err) = run(&state, &words);
+        assert!(code == 0 && out.starts_with("loaded ") && out.contains(" documents)"), "{dump}: {code} {out}{err}");
+        assert_eq!(plain(hash(&server, &name).await), before, "{dump}");
+        let (code, _, err) = run(&state, &words);
+        assert!(code == 1 && err.contains("there is a collection"), "{dump}: {code} {err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_whole_or_no_dump_is_told_before_anything_is_written() {
+    let Some(server) = Mongod::start().await else { return };
+    let scratch = tempfile::tempdir().expect("a folder");
+    let state = scratch.path().join("state");
+    let one = bson::doc! { "_id": 1, "text": "x".repeat(100) }.to_vec().expect("bytes");
+    let at = |path: &str, bytes: &[u8]| {
+        let path = scratch.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, bytes).expect("written");
+    };
+    at("cut/app/good.bson", &one);
+    at("cut/app/users.bson", &one[..one.len() - 1]);
+    at("gzip/app/users.bson.gz", &one);
+    at("json/app/users.bson", &one);
+    at("json/app/users.metadata.json", b"{");
+    at("twice/app/users.bson", &one);
+    at("twice/app/users.bson.gz", &one);
+    at("name/a.b/users.bson", &one);
+    at("text", b"no dump");
+    std::fs::create_dir_all(scratch.path().join("pipe/app")).expect("a folder");
+    shell(scratch.path(), "mkfifo pipe/app/users.bson && mkdir empty");
+    for (dump, expected, says) in [
+        ("cut", 4, "app/users.bson: it breaks off"),
+        ("gzip", 4, "app/users.bson.gz is no gzip"),
+        ("json", 4, "app/users.metadata.json"),
+        ("twice", 4, ""),
+        ("name", 4, ""),
+        ("pipe", 4, "no file"),
+        ("text", 4, "text"),
+        ("empty", 3, "no DATABASE/COLLECTION.bson"),
+        ("none", 3, "there is no"),
+    ] {
+        let (code, out, err) = run(&state, &["load", &text(&scratch.path().join(dump)), &server.host()]);
+        assert!(code == expected && out.is_empty() && err.contains(says), "{dump}: {code} {out}{err}");
+    }
+    let names = server.client().list_database_names().await.expect("names");
+    assert!(!names.contains(&"app".to_owned()), "{names:?}");
+}
