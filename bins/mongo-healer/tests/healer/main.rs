@@ -5,6 +5,7 @@ mod healing;
 mod loading;
 mod manual;
 mod memory;
+mod pymongo;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -18,6 +18,8 @@ async fn with_password() -> Option<Mongod> {
     client.database("app").run_command(reader).await.expect("made");
     let backup = doc! { "createUser": "backup", "pwd": PASSWORD, "roles": ["backup"] };
     client.database("admin").run_command(backup).await.expect("made");
+    let role = doc! { "createRole": "shopkeeper", "privileges": [], "roles": ["read"] };
+    client.database("app").run_command(role).await.expect("made");
     Some(server)
 }
 
@@ -37,6 +39,7 @@ async fn the_role_backup_takes_all_with_users_and_a_reader_its_own_database() {
     all.config = config(&server, "backup", PASSWORD, None);
     let files = files(&*snapshot(&all).await.expect("a snapshot")).await.expect("all is read");
     assert_eq!(files["admin/system.users.bson"].facts[0].documents.expect("counted").documents, 3);
+    assert_eq!(files["admin/system.roles.bson"].facts[0].documents.expect("counted").documents, 1);
     assert!(files.contains_key("other/users.bson") && files.contains_key("admin/system.version.bson"));
 
     let mut own = deployment(&server, Some("app"));

@@ -1,8 +1,8 @@
 //! What a replica set writes while it is read is in the oplog's window, and nothing of it is ours.
 
 use backup_core::body;
-use backup_mongo::PartFacts;
-use backup_tests::{Mongod, mongo_corpus};
+use backup_mongo::{Instant, PartFacts, Window};
+use backup_tests::{Mongod, MongodSetup, mongo_corpus};
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
 
@@ -38,6 +38,9 @@ async fn what_is_written_while_collections_are_read_stands_in_the_window() {
         entries.push(Document::from_reader(&mut rest).expect("an entry"));
     }
     assert_eq!(facts.documents.expect("counted").documents, entries.len() as u64);
+    // Both ends of the window are among it.
+    let ts = |entry: Option<&Document>| entry.and_then(|entry| entry.get_timestamp("ts").ok()).map(Instant::from);
+    assert_eq!((ts(entries.first()), ts(entries.last())), (Some(window.from), Some(window.to)));
     let inserted =
         entries.iter().find(|entry| entry.get_document("o").is_ok_and(|o| o.get_str("_id").is_ok_and(|id| id == "meanwhile")));
     assert_eq!(inserted.expect("the entry").get_str("ns").ok(), Some("app.users"));
@@ -73,4 +76,36 @@ async fn an_export_writes_nothing_to_its_source() {
     let after = doc! { "ts": { "$gt": newest.get_timestamp("ts").expect("ts") }, "op": { "$ne": "n" }, "ns": { "$ne": "config.system.sessions" } };
     let written: Vec<Document> = oplog.find(after).await.expect("a cursor").try_collect().await.expect("entries");
     assert_eq!(written, Vec::<Document>::new());
+}
+
+/// The bounds of the window of a snapshot that is read now.
+async fn window(taken: &dyn backup_core::Snapshot) -> backup_core::Result<Window> {
+    for part in taken.parts().iter().filter(|part| part.name.as_str() != "oplog.bson") {
+        body::drain(taken.read(&part.name).await?.body).await?;
+    }
+    let name = "oplog.bson".parse().expect("a name");
+    let oplog = taken.read(&name).await?;
+    body::drain(oplog.body).await?;
+    Ok(PartFacts::from_facts(&name, oplog.facts.get().expect("facts"))?.window.expect("a window"))
+}
+
+#[tokio::test]
+async fn an_oplog_that_was_written_round_is_an_error() {
+    // What a crash would still need stays in the oplog: a checkpoint each second.
+    let arguments = ["--syncdelay", "1"].map(str::to_owned).to_vec();
+    let setup = MongodSetup { replica_set: true, arguments, ..MongodSetup::default() };
+    let Some(server) = Mongod::start_with(&setup).await else { return };
+    let client = server.client();
+    client.database("app").collection::<Document>("users").insert_one(doc! { "_id": 1 }).await.expect("stored");
+    let taken = snapshot(&deployment(&server, None)).await.expect("a snapshot");
+    let oplog = client.database("local").collection::<Document>("oplog.rs");
+    let newest = oplog.find_one(doc! {}).sort(doc! { "$natural": -1 }).await.expect("read").expect("an entry");
+    let begin = newest.get_timestamp("ts").expect("ts");
+    // The harness gives it 64 MiB.
+    let other = client.database("other").collection::<Document>("large");
+    while oplog.find_one(doc! { "ts": begin }).await.unwrap_or_default().is_some() {
+        other.insert_one(doc! { "bytes": "x".repeat(8 << 20) }).await.expect("stored");
+    }
+    let error = window(&*taken).await.expect_err("some of it is lost");
+    assert!(error.chain().contains("the oplog was written round"), "{error:?}");
 }
