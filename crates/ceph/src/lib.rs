@@ -25,7 +25,7 @@ pub use download::download;
 pub use open::{Found, Settings, find, open};
 #[cfg(feature = "sdk")]
 pub use s3::connect;
-pub use s3::{Access, Bucket, Credentials, Gateway, Head, Listing, New, Object, Page, Refusal, SharedGateway, Upload};
+pub use s3::{Access, Bucket, Credentials, Gateway, Head, Headers, Listing, New, Object, Page, Refusal, SharedGateway, Upload};
 pub use s3cfg::S3Cfg;
 pub use sink::{Place, S3Sink};
 pub use transfer::{PART_SIZES, Transfer};

@@ -7,7 +7,7 @@ use backup_core::body::Body;
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
-use crate::{Gateway, Listing, New};
+use crate::{Gateway, Headers, Listing, New};
 
 /// Keys that some library, somewhere, has changed on their way.
 const KEYS: [&str; 19] = [
@@ -68,6 +68,7 @@ async fn what_is_not_there(gateway: &dyn Gateway, bucket: &str) {
 async fn what_is_put_comes_back(gateway: &dyn Gateway, bucket: &str) {
     let new = New {
         content_type: Some("text/x-test".into()),
+        headers: headers("1"),
         metadata: vec![("s3cmd-attrs".into(), "md5:0/mode:33188".into())],
         ..New::default()
     };
@@ -76,10 +77,10 @@ async fn what_is_put_comes_back(gateway: &dyn Gateway, bucket: &str) {
     assert_eq!(etag, "781e5e245d69b566979b86e28d23f2c7");
     let head = gateway.head(bucket, "key").await.expect("there");
     assert_eq!((head.size, head.etag.as_str(), head.content_type.as_deref()), (10, etag.as_str(), Some("text/x-test")));
-    assert_eq!(head.metadata, new.metadata);
+    assert_eq!((&head.metadata, &head.headers), (&new.metadata, &new.headers));
     assert!(head.modified.is_some());
     let (got, body) = gateway.get(bucket, "key", None, None).await.expect("there");
-    assert_eq!((got.size, &got.etag, &got.metadata), (10, &head.etag, &head.metadata));
+    assert_eq!((got.size, &got.etag, &got.metadata, &got.headers), (10, &head.etag, &head.metadata, &head.headers));
     assert_eq!(all(body).await, b"0123456789");
     for (range, bytes) in [(0..1, "0"), (3..7, "3456"), (9..10, "9"), (8..99, "89")] {
         let (head, body) = gateway.get(bucket, "key", Some(range), None).await.expect("there");
@@ -161,7 +162,7 @@ async fn conditions(gateway: &dyn Gateway, bucket: &str) {
 }
 
 async fn many_parts(gateway: &dyn Gateway, bucket: &str) {
-    let new = New { metadata: vec![("of".into(), "parts".into())], ..New::default() };
+    let new = New { metadata: vec![("of".into(), "parts".into())], headers: headers("2"), ..New::default() };
     let (first, second) = (Bytes::from(vec![b'x'; 5 << 20]), Bytes::from_static(b"end"));
     let id = gateway.begin(bucket, "big", &new).await.expect("begun");
     let parts = [
@@ -176,6 +177,7 @@ async fn many_parts(gateway: &dyn Gateway, bucket: &str) {
     assert!(etag.ends_with("-2"), "{etag}");
     let (head, body) = gateway.get(bucket, "big", None, None).await.expect("there");
     assert_eq!((head.size, head.etag, head.metadata), (first.len() as u64 + 3, etag, new.metadata.clone()));
+    assert_eq!(head.headers, new.headers);
     assert!(all(body).await == [first, second.clone()].concat(), "not what was sent");
 
     let id = gateway.begin(bucket, "given up", &New::default()).await.expect("begun");
@@ -187,7 +189,8 @@ async fn many_parts(gateway: &dyn Gateway, bucket: &str) {
 }
 
 async fn copies(gateway: &dyn Gateway, bucket: &str) {
-    let metadata = |value: &str| New { metadata: vec![("name".into(), value.into())], ..New::default() };
+    let metadata =
+        |value: &str| New { metadata: vec![("name".into(), value.into())], headers: headers(value), ..New::default() };
     let from = "from here +%2F?ä";
     gateway.put(bucket, from, Bytes::from_static(b"bytes"), &metadata("old")).await.expect("put");
     gateway.copy((bucket, from), (bucket, "same"), None).await.expect("copied");
@@ -195,9 +198,20 @@ async fn copies(gateway: &dyn Gateway, bucket: &str) {
     for (key, value) in [("same", "old"), ("other", "new")] {
         let (head, body) = gateway.get(bucket, key, None, None).await.expect("there");
         assert_eq!((all(body).await.as_slice(), head.metadata), (b"bytes".as_slice(), metadata(value).metadata), "{key}");
+        assert_eq!(head.headers, headers(value), "{key}");
     }
     for key in [from, "same", "other"] {
         gateway.delete(bucket, key).await.expect(key);
+    }
+}
+
+/// All of them, and others for each text.
+fn headers(text: &str) -> Headers {
+    Headers {
+        cache_control: Some(format!("max-age={}", text.len())),
+        content_disposition: Some(format!("attachment; filename=\"{text}\"")),
+        content_encoding: Some("gzip".to_owned()),
+        content_language: Some(format!("de-{text}")),
     }
 }
 

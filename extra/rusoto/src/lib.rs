@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backup_ceph::{Access, Bucket, Gateway, Head, Listing, New, Object, Page, Upload};
+use backup_ceph::{Access, Bucket, Gateway, Head, Headers, Listing, New, Object, Page, Upload};
 use backup_core::{Body, Error, Kind, Result, body};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -188,6 +188,12 @@ impl Gateway for RusotoGateway {
             etag: etag(head.e_tag),
             modified: time(head.last_modified),
             content_type: head.content_type,
+            headers: Headers {
+                cache_control: head.cache_control,
+                content_disposition: head.content_disposition,
+                content_encoding: head.content_encoding,
+                content_language: head.content_language,
+            },
             storage_class: head.storage_class,
             metadata: head.metadata.unwrap_or_default().into_iter().collect(),
         })
@@ -214,6 +220,12 @@ impl Gateway for RusotoGateway {
             etag: etag(got.e_tag),
             modified: time(got.last_modified),
             content_type: got.content_type,
+            headers: Headers {
+                cache_control: got.cache_control,
+                content_disposition: got.content_disposition,
+                content_encoding: got.content_encoding,
+                content_language: got.content_language,
+            },
             storage_class: got.storage_class,
             metadata: got.metadata.unwrap_or_default().into_iter().collect(),
         };
@@ -233,6 +245,10 @@ impl Gateway for RusotoGateway {
             content_md5: Some(new.md5.map_or_else(|| md5(&bytes), |md5| STANDARD.encode(md5))),
             content_length: i64::try_from(bytes.len()).ok(),
             content_type: new.content_type.clone(),
+            cache_control: new.headers.cache_control.clone(),
+            content_disposition: new.headers.content_disposition.clone(),
+            content_encoding: new.headers.content_encoding.clone(),
+            content_language: new.headers.content_language.clone(),
             storage_class: new.storage_class.clone(),
             metadata: Some(new.metadata.iter().cloned().collect()),
             body: Some(stream(&bytes)),
@@ -247,6 +263,10 @@ impl Gateway for RusotoGateway {
             bucket: bucket.into(),
             key: key.into(),
             content_type: new.content_type.clone(),
+            cache_control: new.headers.cache_control.clone(),
+            content_disposition: new.headers.content_disposition.clone(),
+            content_encoding: new.headers.content_encoding.clone(),
+            content_language: new.headers.content_language.clone(),
             storage_class: new.storage_class.clone(),
             metadata: Some(new.metadata.iter().cloned().collect()),
             ..Default::default()
@@ -335,6 +355,10 @@ impl Gateway for RusotoGateway {
             metadata_directive: new.map(|_| "REPLACE".into()),
             metadata: new.map(|new| new.metadata.iter().cloned().collect()),
             content_type: new.and_then(|new| new.content_type.clone()),
+            cache_control: new.and_then(|new| new.headers.cache_control.clone()),
+            content_disposition: new.and_then(|new| new.headers.content_disposition.clone()),
+            content_encoding: new.and_then(|new| new.headers.content_encoding.clone()),
+            content_language: new.and_then(|new| new.headers.content_language.clone()),
             storage_class: new.and_then(|new| new.storage_class.clone()),
             ..Default::default()
         };

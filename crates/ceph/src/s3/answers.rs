@@ -8,6 +8,7 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, ServerSideEncryption};
 use backup_core::{Error, Result};
 
+use super::said::headers;
 use super::{Head, Object, Page, etag, text};
 
 /// A page of a listing of `bucket`.
@@ -50,6 +51,7 @@ pub(super) fn head(answer: &HeadObjectOutput) -> Option<Head> {
         md5: etag::digest(&unquoted(answer.e_tag())).filter(|_| is_md5),
         modified: text::time(answer.last_modified()),
         content_type: answer.content_type().map(str::to_owned),
+        headers: headers!(answer),
         storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
         metadata: sorted(answer.metadata()),
     })
@@ -68,6 +70,7 @@ pub(super) fn head_of_body(answer: &GetObjectOutput) -> Option<Head> {
         md5: etag::digest(&unquoted(answer.e_tag())).filter(|_| is_md5),
         modified: text::time(answer.last_modified()),
         content_type: answer.content_type().map(str::to_owned),
+        headers: headers!(answer),
         storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
         metadata: sorted(answer.metadata()),
     })

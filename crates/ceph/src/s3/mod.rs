@@ -22,6 +22,8 @@ mod http;
 #[cfg(feature = "sdk")]
 mod patient;
 #[cfg(feature = "sdk")]
+mod said;
+#[cfg(feature = "sdk")]
 mod sdk;
 #[cfg(feature = "sdk")]
 mod text;
@@ -167,10 +169,25 @@ pub struct Head {
     pub modified: Option<Timestamp>,
     /// Its media type.
     pub content_type: Option<String>,
+    /// What else is told with it.
+    pub headers: Headers,
     /// Its storage class, where it is not the usual one.
     pub storage_class: Option<String>,
     /// Its metadata: names in small letters, without `x-amz-meta-`.
     pub metadata: Vec<(String, String)>,
+}
+
+/// What whoever fetches an object is told beside its media type. A file has none of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`: the bytes of the object are encoded so, and are never decoded here.
+    pub content_encoding: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
 }
 
 /// What is said of an object that is stored.
@@ -178,6 +195,8 @@ pub struct Head {
 pub struct New {
     /// Its media type.
     pub content_type: Option<String>,
+    /// What else is told with it.
+    pub headers: Headers,
     /// Its storage class; the server's usual one if there is none.
     pub storage_class: Option<String>,
     /// Its metadata: names without `x-amz-meta-`.

@@ -1,6 +1,5 @@
 //! The gateway by `aws-sdk-s3`: each call of ours as one of the library's.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, EncodingType, MetadataDirective, StorageClass};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, EncodingType, MetadataDirective};
 use backon::{ExponentialBuilder, Retryable};
 use backup_core::{Body, Error, Kind, Result, body};
 use base64::Engine;
@@ -24,6 +23,7 @@ use super::answers::{self, is_md5, stored, unquoted};
 use super::client::client;
 use super::failure::{Failure, Subject};
 use super::patient::Patient;
+use super::said::said;
 use super::{Access, Bucket, Gateway, Head, Listing, New, Page, SharedGateway, Upload, etag, text};
 
 /// How long it waits before a request is made again: about this, then longer each time.
@@ -155,11 +155,7 @@ impl Gateway for Sdk {
         let digest = new.md5.unwrap_or_else(|| etag::md5(&bytes));
         let request = || {
             let request = self.client.put_object().bucket(bucket).key(key).content_md5(STANDARD.encode(digest));
-            let request = request
-                .set_content_type(new.content_type.clone())
-                .set_storage_class(new.storage_class.as_deref().map(StorageClass::from))
-                .set_metadata(metadata(new))
-                .set_if_none_match(new.only_if_absent.then(|| "*".to_owned()));
+            let request = said!(request, new).set_if_none_match(new.only_if_absent.then(|| "*".to_owned()));
             request.body(ByteStream::from(bytes.clone())).send().boxed()
         };
         let answer = self.ask(bytes.len(), request).await;
@@ -170,10 +166,7 @@ impl Gateway for Sdk {
 
     async fn begin(&self, bucket: &str, key: &str, new: &New) -> Result<String> {
         let request = self.client.create_multipart_upload().bucket(bucket).key(key);
-        let request = request
-            .set_content_type(new.content_type.clone())
-            .set_storage_class(new.storage_class.as_deref().map(StorageClass::from))
-            .set_metadata(metadata(new));
+        let request = said!(request, new);
         let answer = self.ask(0, || request.clone().send().boxed()).await;
         let answer = answer.map_err(|failure| failure.told(self.subject("store", bucket, key)))?;
         let id = answer.upload_id().map(str::to_owned);
@@ -253,11 +246,7 @@ impl Gateway for Sdk {
     async fn copy(&self, from: (&str, &str), to: (&str, &str), new: Option<&New>) -> Result<()> {
         let mut request = self.client.copy_object().copy_source(text::source(from.0, from.1)).bucket(to.0).key(to.1);
         if let Some(new) = new {
-            request = request
-                .metadata_directive(MetadataDirective::Replace)
-                .set_content_type(new.content_type.clone())
-                .set_storage_class(new.storage_class.as_deref().map(StorageClass::from))
-                .set_metadata(metadata(new));
+            request = said!(request, new).metadata_directive(MetadataDirective::Replace);
         }
         let answer = self.ask(0, || request.clone().send().boxed()).await;
         answer.map(drop).map_err(|failure| failure.told(self.subject("copy", from.0, from.1)))
@@ -274,10 +263,6 @@ impl Gateway for Sdk {
 
 fn replaced(bucket: &str, key: &str) -> Error {
     Error::failed(format!("s3://{bucket}/{key} was replaced while it was read")).with_hint("run it again")
-}
-
-fn metadata(new: &New) -> Option<HashMap<String, String>> {
-    (!new.metadata.is_empty()).then(|| new.metadata.iter().cloned().collect())
 }
 
 fn sizeless(bucket: &str, key: &str) -> Error {

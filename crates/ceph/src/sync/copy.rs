@@ -75,6 +75,7 @@ impl Run {
         let class = self.options.storage_class.clone();
         let new = |head: &Head| New {
             content_type: head.content_type.clone(),
+            headers: head.headers.clone(),
             storage_class: class.clone().or_else(|| head.storage_class.clone()),
             metadata: head.metadata.clone(),
             md5: None,

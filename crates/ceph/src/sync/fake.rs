@@ -185,9 +185,9 @@ impl Fake {
 }
 
 fn head(stored: &Stored) -> Head {
-    let New { content_type, storage_class, metadata, .. } = stored.new.clone();
+    let New { content_type, headers, storage_class, metadata, .. } = stored.new.clone();
     let (size, etag) = (stored.bytes.len() as u64, stored.etag.clone());
-    Head { size, etag, md5: None, modified: None, content_type, storage_class, metadata }
+    Head { size, etag, md5: None, modified: None, content_type, headers, storage_class, metadata }
 }
 
 #[async_trait]

@@ -18,8 +18,8 @@ use super::lines::Written;
 use super::passing::passing;
 use super::run::Run;
 use super::tree::Tree;
-use crate::s3::New;
 use crate::s3::etag::hex;
+use crate::s3::{Headers, New};
 use crate::{PART_SIZES, Transfer};
 
 /// How much is read at once, in bytes.
@@ -64,6 +64,7 @@ impl Run {
         let noted = if self.options.preserve { attrs } else { Attrs::default() };
         let new = New {
             content_type: Some(self.options.content_type.of(&source.name)),
+            headers: Headers::default(),
             storage_class: self.options.storage_class.clone(),
             metadata: vec![(HEADER.to_owned(), Attrs { md5: Some(hex(md5)), ..noted }.to_string())],
             md5: Some(md5),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use backup_core::Kind;
 
 use super::*;
-use crate::s3::New;
+use crate::s3::{Headers, New};
 
 #[tokio::test]
 async fn a_bucket_comes_into_a_folder_and_the_second_time_nothing_is_asked_but_the_listing() {
@@ -275,6 +275,7 @@ async fn what_is_said_of_an_object_goes_with_it_from_bucket_to_bucket() {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let new = New {
         content_type: Some("a/b".to_owned()),
+        headers: Headers { content_encoding: Some("gzip".to_owned()), ..Headers::default() },
         storage_class: Some("COLD".to_owned()),
         metadata: vec![pair("of", "registry")],
         ..New::default()
@@ -295,7 +296,8 @@ async fn what_is_said_of_an_object_goes_with_it_from_bucket_to_bucket() {
     };
     assert_eq!(of(None).await, 1);
     let is = |key: &str, class: &str| {
-        let New { content_type, storage_class, metadata, .. } = there.new_of("c", key);
+        let New { content_type, headers, storage_class, metadata, .. } = there.new_of("c", key);
+        assert_eq!(headers.content_encoding.as_deref(), Some("gzip"));
         assert_eq!((content_type.as_deref(), storage_class.as_deref()), (Some("a/b"), Some(class)));
         assert!(metadata.contains(&pair("of", "registry")), "{metadata:?}");
     };
