@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backup_core::{Body, Error, Kind, Result, body};
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::s3::etag::{hex, md5, of_parts};
 use crate::s3::{Bucket, Gateway, Head, Listing, New, Object, Page, Upload};
@@ -79,6 +80,8 @@ impl fmt::Debug for Meanwhile {
 pub(super) struct Fake(Mutex<State>);
 
 const PAGE: usize = 3;
+/// When all objects were modified, in seconds since 1970.
+pub(super) const MODIFIED: i64 = 1_500_000_000;
 
 impl Fake {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -187,7 +190,8 @@ impl Fake {
 fn head(stored: &Stored) -> Head {
     let New { content_type, headers, storage_class, metadata, .. } = stored.new.clone();
     let (size, etag) = (stored.bytes.len() as u64, stored.etag.clone());
-    Head { size, etag, md5: None, modified: None, content_type, headers, storage_class, metadata }
+    let modified = Timestamp::from_second(MODIFIED).ok();
+    Head { size, etag, md5: None, modified, content_type, headers, storage_class, metadata }
 }
 
 #[async_trait]

@@ -1,7 +1,7 @@
 //! An object becomes a file, which is whole when it gets its name.
 
 use std::fs::{File, FileTimes};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -111,7 +111,6 @@ impl Run {
 
 /// Takes the bytes that are there already, so that the rest can follow.
 fn resume(mut file: File, mut check: Check, there: u64) -> io::Result<(Option<File>, Check)> {
-    file.rewind()?;
     let mut left = there;
     let mut buffer = vec![0; WRITE];
     while left > 0 {

@@ -91,4 +91,24 @@ mod tests {
         }
         assert_eq!(named.load(Ordering::Relaxed), 0);
     }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_gets_no_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (tree, settle) = (Tree::open(folder.path(), false).expect("opened"), Settle::default());
+        let named = Arc::new(AtomicUsize::new(0));
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let first = settle.place(&tree, Path::new("x"), move |_: &Tree| Ok(wait.recv().map_or(1, |()| 0)));
+        let place = || {
+            let named = named.clone();
+            settle.place(&tree, Path::new("x"), move |_: &Tree| Ok(named.fetch_add(1, Ordering::Relaxed) as i128))
+        };
+        // Asked once, each is in the queue; the first holds up the others.
+        let (mut first, mut dropped) = (Box::pin(first), Box::pin(place()));
+        assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut dropped).is_pending());
+        drop(dropped);
+        go.send(()).expect("it waits");
+        first.await.expect("named");
+        assert_eq!(place().await.expect("named"), 0, "the one before it got no name");
+    }
 }

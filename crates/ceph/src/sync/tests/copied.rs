@@ -1,8 +1,6 @@
 //! What a sync copies, from where to where.
 
-use std::fs::{File, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::time::{Duration, SystemTime};
+use std::os::unix::fs::MetadataExt;
 
 use backup_core::Kind;
 
@@ -117,49 +115,10 @@ async fn a_folder_goes_into_a_bucket_with_what_s3cmd_notes_and_back() {
 }
 
 #[tokio::test]
-async fn a_file_comes_back_with_its_mode_and_its_time_unless_neither_is_to_be_kept() {
-    let scene = Scene::new();
-    scene.write("f/k", "k");
-    let path = |folder: &str| scene.root.path().join(folder).join("k");
-    // One that no new file has.
-    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    let file = File::options().write(true).open(path("f")).expect("a file");
-    file.set_permissions(Permissions::from_mode(0o707)).and_then(|()| file.set_modified(then)).expect("set");
-    scene.sync(&format!("{}f/", scene.folder()), "s3://a").await.expect("synced");
-    let found = |folder: &str| {
-        let found = path(folder).metadata().expect("a file");
-        (found.permissions().mode() & 0o777, found.modified().expect("a time"))
-    };
-    scene.sync("s3://a", &format!("{}g/", scene.folder())).await.expect("synced");
-    assert_eq!(found("g"), (0o707, then));
-    let options = Options { preserve: false, ..scene.options() };
-    scene.only("s3://a", &format!("{}h/", scene.folder()), options).await.expect("synced");
-    let (mode, modified) = found("h");
-    assert!(mode != 0o707 && modified > then, "{mode:o} {modified:?}");
-}
-
-#[tokio::test]
-async fn a_large_file_goes_in_parts_and_comes_back_whole() {
-    let scene = Scene::new();
-    let content = "0123456789abcdef".repeat(700_000);
-    scene.write("f/large", &content);
-    let from = format!("{}f/", scene.folder());
-    assert_eq!(scene.sync(&from, "s3://a").await.expect("synced").copied, 1);
-    assert_eq!(scene.fake.contents("a")["large"], content);
-    let to = format!("{}g/", scene.folder());
-    let summary = scene.sync("s3://a", &to).await.expect("synced");
-    assert_eq!((summary.copied, summary.unverified), (1, 0));
-    assert_eq!(std::fs::read_to_string(scene.root.path().join("g/large")).expect("a file"), content);
-    // Without a record the ETag of the parts is found out, or s3cmd's MD5 is asked for.
-    std::fs::remove_dir_all(scene.root.path().join("g/.ceph-backup")).expect("removed");
-    assert_eq!(scene.sync("s3://a", &to).await.expect("synced").same, 1);
-}
-
-#[tokio::test]
 async fn a_large_object_moves_in_as_many_pieces_at_once_as_there_are_jobs_for() {
+    let content = numbered(0, 40_000_000);
     for (jobs, objects, at_once) in [(1, 1, 1), (2, 1, 2), (8, 1, 4), (3, 3, 3)] {
         let scene = Scene::new();
-        let content = "0123456789abcdef".repeat(2_500_000);
         for nth in 0..objects {
             scene.fake.set("a", &nth.to_string(), &content);
         }
@@ -189,23 +148,6 @@ async fn what_came_with_nothing_that_tells_its_content_is_counted() {
     scene.fake.set_etag("a", "unknown", "strange");
     let summary = scene.sync("s3://a", &scene.folder()).await.expect("synced");
     assert_eq!((summary.copied, summary.unverified), (2, 1));
-}
-
-#[tokio::test]
-async fn a_transfer_that_broke_off_is_taken_up_where_it_was() {
-    let scene = Scene::new();
-    let content = "0123456789abcdef".repeat(1_300_000);
-    scene.fake.set("a", "k", &content);
-    scene.fake.lie(Some(Lie::Behind(9 << 20)));
-    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("it goes on").failed, 1);
-    let partial = files(scene.root.path(), &scene.root.path().join(".ceph-backup/partial"));
-    assert_eq!(partial.values().next().map(String::len), Some(8 << 20), "the pieces that came whole");
-    scene.fake.lie(None);
-    scene.fake.requests();
-    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("synced").copied, 1);
-    assert_eq!(scene.fake.requests().iter().filter(|request| request.starts_with("get")).count(), 2, "two more pieces");
-    assert_eq!(scene.files()["k"], content);
-    assert!(!scene.root.path().join(".ceph-backup/partial").read_dir().is_ok_and(|mut left| left.next().is_some()));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Syncs against a gateway in memory that lies: nothing is deleted wrongly, and no file is there that is not whole.
 
 mod copied;
+mod fetched;
 mod meanwhile;
 mod model;
 mod removed;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use backup_core::{Context, Recorder, Result};
 
-use super::fake::{Fake, Lie};
+use super::fake::{self, Fake, Lie};
 use super::*;
 
 /// A gateway with the buckets `a` and `b`, a folder, and another for the state.
@@ -95,4 +96,9 @@ fn files(root: &Path, folder: &Path) -> Files {
 
 fn map(pairs: &[(&str, &str)]) -> Files {
     pairs.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned())).collect()
+}
+
+/// Text of which no two places are alike.
+fn numbered(from: usize, size: usize) -> String {
+    (from..from + size / 8).map(|nth| format!("{nth:08}")).collect()
 }

@@ -162,3 +162,18 @@ async fn what_is_excluded_is_neither_copied_nor_deleted() {
     // It is still known who wrote it.
     assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("synced").deleted, 1);
 }
+
+#[tokio::test]
+async fn what_failed_to_be_copied_again_is_still_known() {
+    let scene = Scene::new();
+    ["k", "l"].iter().for_each(|key| scene.fake.set("a", key, "one"));
+    scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    scene.fake.set("a", "k", "two");
+    scene.fake.lie(Some(Lie::Refused));
+    assert_eq!(scene.sync("s3://a", &scene.folder()).await.expect("it goes on").failed, 1);
+    scene.fake.lie(None);
+    scene.fake.remove("a", "k");
+    let summary = scene.sync("s3://a", &scene.folder()).await.expect("synced");
+    assert_eq!((summary.deleted, summary.foreign), (1, 0));
+    assert_eq!(scene.files(), map(&[("l", "one")]));
+}
