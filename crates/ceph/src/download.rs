@@ -18,12 +18,15 @@ use crate::{Head, SharedGateway};
 /// How much is asked for at once, in bytes.
 pub(crate) const PIECE: u64 = 8 << 20;
 
-/// How often a piece is asked for again after a connection that brought nothing of it.
+/// How often a piece is asked for again after connections that brought little of it.
 const AGAIN: usize = 3;
+
+/// What is more than little, in bytes: an object that comes a hundred bytes at a time does not come.
+const MUCH: usize = 64 << 10;
 
 /// Opens an object, or what of it lies in `range`, in pieces of 8 MiB of which `width` are asked for ahead.
 ///
-/// A connection that is lost is made again, for what is missing, as long as the object is still the same. The body ends only when all
+/// A connection that is lost is made again, for what is missing, as long as the object is the same and comes on. The body ends only when all
 /// of it has come, and, where it is whole and its ETag says its MD5, as the bytes that were stored.
 pub async fn download(
     gateway: &SharedGateway,
@@ -100,7 +103,7 @@ impl Object {
                     Err(error) => break Some(error),
                 }
             };
-            left = if bytes.len() > before { AGAIN } else { left };
+            left = if bytes.len() - before >= MUCH { AGAIN } else { left };
             if bytes.len() < want {
                 tracing::debug!(key = self.key, ?broken, "an answer broke off");
                 left = left.checked_sub(1).ok_or_else(|| self.breaks_off(range.start + bytes.len() as u64, broken))?;
