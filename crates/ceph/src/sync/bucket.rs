@@ -6,6 +6,7 @@ use backup_core::{Body, Error, Kind, Result};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::item::Item;
@@ -15,6 +16,8 @@ use crate::{Destination, PART_SIZES, Transfer};
 
 /// How many lines of a listing are asked for at once: the most that servers give.
 const PAGE: u32 = 1000;
+/// How many pages may lie in memory that nobody has read yet.
+const AHEAD: usize = 4;
 /// The longest key, in bytes.
 const LONGEST: usize = 1024;
 /// The most parts that are all of one size, so that their size can be found out from the ETag.
@@ -35,29 +38,40 @@ impl Bucket {
 
     /// What is listed of names that begin with `stem`. Own files of a sync, such as its trash, are none.
     ///
-    /// It ends where the server says that the last page was the last. A page that does not lead on is an error. The next page is
-    /// asked for while one is read.
+    /// It ends where the server says that the last page was the last. A page that does not lead on is an error. Some pages are asked
+    /// for ahead of the one that is read.
     pub(super) fn list(&self, stem: &str) -> BoxStream<'static, Result<Item>> {
+        let (sender, receiver) = mpsc::channel(AHEAD);
         let (this, prefix) = (self.clone(), self.key(stem));
-        let ask = move |token: Option<String>| {
-            let (this, prefix) = (this.clone(), prefix.clone());
-            AbortOnDropHandle::new(tokio::spawn(async move { this.page(prefix, token).await }))
-        };
-        let first = ask(None);
-        let pages = stream::try_unfold((ask, Some(first)), async |(ask, page)| {
-            let Some(page) = page else { return Ok::<_, Error>(None) };
-            let page = page.await.unwrap_or_else(|error| Err(Error::failed("a listing was cut off").with_source(error)));
-            let (items, next) = page?;
-            let next = next.map(|token| ask(Some(token)));
-            Ok(Some((stream::iter(items.into_iter().map(Ok)), (ask, next))))
+        let pages = AbortOnDropHandle::new(tokio::spawn(async move { this.pages(prefix, sender).await }));
+        let read = stream::try_unfold((receiver, pages), async |(mut receiver, pages)| match receiver.recv().await {
+            Some(items) => Ok(Some((stream::iter(items.into_iter().map(Ok)), (receiver, pages)))),
+            // No page comes any more: whether that is the end is said by who asked for them.
+            None => match pages.await {
+                Ok(ended) => ended.map(|()| None),
+                Err(error) => Err(Error::failed("a listing was cut off").with_source(error)),
+            },
         });
-        pages.try_flatten().boxed()
+        read.try_flatten().boxed()
+    }
+
+    /// Sends the pages of a listing, one after the other, to its end.
+    async fn pages(&self, prefix: String, sender: mpsc::Sender<Vec<Item>>) -> Result<()> {
+        let listing = Listing { prefix, most: Some(PAGE), ..Listing::default() };
+        let mut token = None;
+        loop {
+            let (items, next) = self.page(&listing, token).await?;
+            // An error means that nobody reads on.
+            if sender.send(items).await.is_err() || next.is_none() {
+                return Ok(());
+            }
+            token = next;
+        }
     }
 
     /// A page of a listing, and what leads to the next.
-    async fn page(&self, prefix: String, token: Option<String>) -> Result<(Vec<Item>, Option<String>)> {
-        let listing = Listing { prefix, most: Some(PAGE), ..Listing::default() };
-        let page = self.gateway.list(&self.bucket, &listing, token.as_deref()).await?;
+    async fn page(&self, listing: &Listing, token: Option<String>) -> Result<(Vec<Item>, Option<String>)> {
+        let page = self.gateway.list(&self.bucket, listing, token.as_deref()).await?;
         if page.next.is_some() && page.next == token {
             return Err(Error::damaged(format!("the listing of {self} does not lead on: its next page is the same")));
         }
