@@ -1,5 +1,7 @@
 //! A gateway in memory that lies on demand.
 
+mod lie;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
@@ -11,39 +13,9 @@ use backup_core::{Body, Error, Kind, Result, body};
 use bytes::Bytes;
 use jiff::Timestamp;
 
+pub(super) use self::lie::Lie;
 use crate::s3::etag::{hex, md5, of_parts};
 use crate::s3::{Bucket, Gateway, Head, Listing, New, Object, Page, Upload};
-
-/// What goes wrong with listings and objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lie {
-    /// The n-th page fails.
-    PageFails(usize),
-    /// The n-th page says that it is the last.
-    EndsEarly(usize),
-    /// Nothing is listed.
-    Empty,
-    /// The n-th page comes again and again.
-    Loops(usize),
-    /// The keys of the n-th page come backwards.
-    Backwards(usize),
-    /// Keys are listed that do not begin as they should.
-    Unasked,
-    /// Objects break off in the middle.
-    Truncated,
-    /// Nothing of an object comes behind so many bytes.
-    Behind(usize),
-    /// Objects have a wrong byte.
-    Flipped,
-    /// No object is there, if it is asked for by its name.
-    Gone,
-    /// There is no such bucket.
-    NoBucket,
-    /// Requests for objects fail.
-    Refused,
-    /// What is to be copied is not, and the answer is that it was.
-    CopiesNothing,
-}
 
 #[derive(Debug, Clone)]
 struct Stored {
@@ -225,6 +197,10 @@ impl Gateway for Fake {
         keys.truncate(most);
         match lie {
             Some(Lie::PageFails(n)) if n == nth => return Err(Error::failed("503 Slow Down")),
+            Some(Lie::PagePanics(n)) if n == nth => {
+                drop(state);
+                panic!("on purpose")
+            }
             Some(Lie::EndsEarly(n)) if n == nth => next_page = None,
             Some(Lie::Empty) => (keys, next_page) = (Vec::new(), None),
             Some(Lie::Loops(n)) if n == nth && next_page.is_some() => next_page = Some(next.unwrap_or_default().to_owned()),
