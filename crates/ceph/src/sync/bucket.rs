@@ -16,8 +16,8 @@ use crate::{Destination, PART_SIZES, Transfer};
 
 /// How many lines of a listing are asked for at once: the most that servers give.
 const PAGE: u32 = 1000;
-/// How many pages may lie in memory that nobody has read yet.
-const AHEAD: usize = 4;
+/// How many pages may lie in memory that nobody has read yet, the one that is asked for among them.
+pub(super) const AHEAD: usize = 4;
 /// The longest key, in bytes.
 const LONGEST: usize = 1024;
 /// The most parts that are all of one size, so that their size can be found out from the ETag.
@@ -59,14 +59,16 @@ impl Bucket {
     async fn pages(&self, prefix: String, sender: mpsc::Sender<Vec<Item>>) -> Result<()> {
         let listing = Listing { prefix, most: Some(PAGE), ..Listing::default() };
         let mut token = None;
-        loop {
+        // An error means that nobody reads on.
+        while let Ok(room) = sender.reserve().await {
             let (items, next) = self.page(&listing, token).await?;
-            // An error means that nobody reads on.
-            if sender.send(items).await.is_err() || next.is_none() {
-                return Ok(());
+            room.send(items);
+            if next.is_none() {
+                break;
             }
             token = next;
         }
+        Ok(())
     }
 
     /// A page of a listing, and what leads to the next.

@@ -2,6 +2,7 @@
 
 mod copied;
 mod fetched;
+mod listed;
 mod meanwhile;
 mod model;
 mod removed;
