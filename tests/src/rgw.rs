@@ -49,7 +49,8 @@ start() {
         sleep 0.02
     done
 }
-start >out 2>&1 </dev/null && echo ready || echo failed
+# The others say why as they end.
+start >out 2>&1 </dev/null && echo ready || { sleep 1; echo failed; }
 cat >/dev/null
 # bash tells of what was killed; the descriptor stays open.
 exec 4>&2 2>/dev/null
@@ -258,8 +259,8 @@ objecter_tick_interval = 0.1
 mon_client_hunt_interval = 0.2
 mon_allow_pool_size_one = true
 mon_max_pg_per_osd = 1000
-mon_data_avail_warn = 2
-mon_data_avail_crit = 1
+mon_data_avail_warn = -1
+mon_data_avail_crit = -1
 osd_objectstore = memstore
 memstore_device_bytes = {memory}
 osd_pool_default_size = 1

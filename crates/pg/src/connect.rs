@@ -102,7 +102,8 @@ impl Session {
         self.canceller.clone()
     }
 
-    /// Asks the server to stop the query that runs. Best effort: it may have ended, or the server be out of reach.
+    /// Asks the server to stop the query that runs. Best effort: it may have ended, and then the request stops the next one;
+    /// or the server be out of reach.
     pub async fn cancel(&self) {
         self.canceller.cancel().await;
     }
