@@ -5,8 +5,8 @@ use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -29,6 +29,8 @@ pub enum Fault {
     Short(usize),
     /// One bit of the byte at this place of the body is another, or of the last byte if there are fewer.
     Flip(usize),
+    /// The same of what is sent, before the gateway gets it.
+    FlipSent(usize),
     /// A page of a listing ends after so many objects and says that it was the last one.
     End(usize),
 }
@@ -37,8 +39,8 @@ impl Fault {
     /// The answer to `request` as this fault leaves it.
     pub(super) async fn spoil<F>(
         self,
-        request: Request<Incoming>,
-        hand_on: impl FnOnce(Request<Incoming>) -> F,
+        request: Request<Body>,
+        hand_on: impl FnOnce(Request<Body>) -> F,
     ) -> Result<Response<Body>>
     where
         F: Future<Output = Result<Response<Body>>>,
@@ -49,7 +51,7 @@ impl Fault {
             Self::Cut(_) | Self::Short(_) | Self::Flip(_) | Self::End(_) if !has_body => hand_on(request).await,
             Self::Answer(status, code) => {
                 // A gateway reads what it is sent before it answers.
-                request.into_body().collect().await.map_err(Error::other)?;
+                request.into_body().collect().await?;
                 let status = StatusCode::from_u16(status).map_err(Error::other)?;
                 let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>on purpose</Message></Error>");
                 Ok(answer(status, body))
@@ -74,14 +76,13 @@ impl Fault {
                 Ok(answer)
             }
             Self::Short(at) => changed(hand_on(request).await?, |body| body.truncate(at)).await,
-            Self::Flip(at) => {
-                changed(hand_on(request).await?, |body| {
-                    let at = at.min(body.len().saturating_sub(1));
-                    if let Some(byte) = body.get_mut(at) {
-                        *byte ^= 1;
-                    }
-                })
-                .await
+            Self::Flip(at) => changed(hand_on(request).await?, |body| flip(body, at)).await,
+            Self::FlipSent(at) => {
+                let (parts, body) = request.into_parts();
+                let mut body = body.collect().await?.to_bytes().to_vec();
+                flip(&mut body, at);
+                let body = Full::new(Bytes::from(body)).map_err(Error::other).boxed();
+                hand_on(Request::from_parts(parts, body)).await
             }
             Self::End(count) => {
                 changed(hand_on(request).await?, |body| {
@@ -92,6 +93,14 @@ impl Fault {
                 .await
             }
         }
+    }
+}
+
+/// One bit of the byte at this place becomes another, or of the last byte if there are fewer.
+fn flip(body: &mut [u8], at: usize) {
+    let at = at.min(body.len().saturating_sub(1));
+    if let Some(byte) = body.get_mut(at) {
+        *byte ^= 1;
     }
 }
 

@@ -182,6 +182,7 @@ async fn serve(client: TcpStream, state: Arc<State>) -> std::io::Result<()> {
 
 /// One request: handed on, spoiled, or both.
 async fn handle(request: Request<Incoming>, state: Arc<State>) -> Result<Response<Body>, std::io::Error> {
+    let request = request.map(|body| body.map_err(std::io::Error::other).boxed());
     let asked = Asked::of(&request);
     let target = request.uri().to_string();
     let fault = state.fault(asked);
@@ -215,7 +216,7 @@ impl State {
 }
 
 /// Asks the gateway, over a connection of its own.
-async fn hand_on(mut request: Request<Incoming>, state: &State) -> Result<Response<Body>, std::io::Error> {
+async fn hand_on(mut request: Request<Body>, state: &State) -> Result<Response<Body>, std::io::Error> {
     let stream = TcpStream::connect(state.gateway).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;

@@ -153,6 +153,19 @@ async fn other_bytes_than_were_stored_are_no_quiet_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn other_bytes_than_were_sent_are_refused_and_leave_nothing() {
+    let Some(lab) = Lab::new("sent").await else { return };
+    let (proxy, gateway) = lab.proxy();
+    for (asked, size) in [(Asked::Put, MIB), (Asked::Part, 11 * MIB)] {
+        proxy.spoil(asked, 0, 1, Fault::FlipSent(1000));
+        let put = to(&gateway, &lab.bucket, "key").put(body::from_bytes(bytes(size, 0))).await;
+        assert!(put.is_err(), "{asked:?}: {put:?}");
+        nothing_is_left(&lab, "key").await;
+        assert!(proxy.seen().iter().any(|seen| seen.asked == asked && seen.fault.is_some() && seen.status == 400), "{asked:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_replaced_while_it_is_read_is_no_mixture() {
     let Some(lab) = Lab::new("mixed").await else { return };
     to(&lab.gateway, &lab.bucket, "big").put(body::from_bytes(vec![1; 20 * MIB])).await.expect("stored");

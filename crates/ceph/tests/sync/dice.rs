@@ -90,6 +90,7 @@ impl Dice {
             8 if self.is(15) => Fault::Hang,
             8 | 9 => Fault::Cut(at),
             10 => Fault::Short(at),
+            11 | 12 if matches!(asked, Asked::Put | Asked::Part) => Fault::FlipSent(at),
             11 | 12 => Fault::Flip(at),
             _ => Fault::End(self.size(4)),
         };
