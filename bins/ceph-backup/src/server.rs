@@ -85,7 +85,7 @@ pub(crate) fn server(face: &Face, settings: &Settings, bucket: Option<&str>) -> 
 pub(crate) fn look(settings: &Settings, bucket: Option<&str>) -> Result<(Named, Vec<String>)> {
     let part_size = settings.part_size()?;
     let Found { access, s3cfg, warnings } = find(settings, bucket, &variable)?;
-    let part_size = part_size.or_else(|| s3cfg.as_ref()?.part_size).unwrap_or(8 << 20);
+    let part_size = part_size.or(s3cfg.as_ref().map(|cfg| cfg.part_size)).unwrap_or(8 << 20);
     let server = Server { gateway: connect(&access)?, endpoint: access.endpoint };
     Ok((Named { server, s3cfg: s3cfg.unwrap_or_default(), part_size }, warnings))
 }

@@ -36,8 +36,10 @@ pub struct S3Cfg {
     pub socket_timeout: Duration,
     /// How often a request that failed is made again.
     pub max_retries: u32,
-    /// From this many bytes on an object is stored in parts of as many, if in parts at all.
-    pub part_size: Option<u64>,
+    /// From this many bytes on an object is stored in parts of as many.
+    pub part_size: u64,
+    /// Whether s3cmd stores objects in parts. Here they always are, which a person is told.
+    pub enable_multipart: bool,
     /// Keep mode, owner and times of files in the header that s3cmd has for them.
     pub preserve_attrs: bool,
     /// Delete what the source has no longer.
@@ -68,7 +70,8 @@ impl Default for S3Cfg {
             bucket_location: "US".to_owned(),
             socket_timeout: Duration::from_secs(300),
             max_retries: 5,
-            part_size: Some(15 << 20),
+            part_size: 15 << 20,
+            enable_multipart: true,
             preserve_attrs: true,
             delete_removed: false,
             max_delete: None,

@@ -144,11 +144,13 @@ impl Parsed {
             "bucket_location" => value.clone_into(&mut cfg.bucket_location),
             "socket_timeout" => cfg.socket_timeout = Duration::from_secs(number(key, value, 1..=86_400)?),
             "max_retries" => cfg.max_retries = u32::try_from(number(key, value, 0..=1000)?).unwrap_or(1000),
-            "enable_multipart" => cfg.part_size = boolean(key, value)?.then(|| cfg.part_size.unwrap_or(15 << 20)),
-            "multipart_chunk_size_mb" => {
-                let size = number(key, value, 5..=5120)? << 20;
-                cfg.part_size = cfg.part_size.map(|_| size);
+            "enable_multipart" => {
+                cfg.enable_multipart = boolean(key, value)?;
+                if !cfg.enable_multipart {
+                    self.warn("enable_multipart = False counts for nothing here: large objects are stored in parts".to_owned());
+                }
             }
+            "multipart_chunk_size_mb" => cfg.part_size = number(key, value, 5..=5120)? << 20,
             "preserve_attrs" => cfg.preserve_attrs = boolean(key, value)?,
             "delete_removed" => cfg.delete_removed = boolean(key, value)?,
             "max_delete" => cfg.max_delete = if value == "-1" { None } else { Some(number(key, value, 0..=u64::MAX)?) },
@@ -248,7 +250,7 @@ mod tests {
         let keys = cfg.credentials.expect("keys");
         assert_eq!((keys.access_key.as_str(), keys.secret_key.as_str()), ("new =", "from-env"));
         assert_eq!((cfg.bucket_location.as_str(), cfg.max_delete, cfg.limit_rate), ("US", Some(7), Some(10_240)));
-        assert_eq!((cfg.part_size, cfg.storage_class.as_deref()), (Some(20 << 20), Some("COLD")));
+        assert_eq!((cfg.part_size, cfg.storage_class.as_deref()), (20 << 20, Some("COLD")));
         let ContentType { always, guess, otherwise } = cfg.content_type;
         assert_eq!((always.as_deref(), guess, otherwise.as_str()), (Some("a/b"), false, "c/d"));
         assert!(warnings.is_empty(), "{warnings:?}");
@@ -259,6 +261,9 @@ mod tests {
         let (_, warnings) = parse("verbosity = WARNING\nencrypt = False\nfoo = 1\nfoo = 2\nno line\nacl_public = None\n");
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[0].contains("\"foo\"") && warnings[1].contains("line 5"), "{warnings:?}");
+        let (cfg, warnings) = parse("multipart_chunk_size_mb = 20\nenable_multipart = False\n");
+        assert_eq!((cfg.part_size, cfg.enable_multipart), (20 << 20, false));
+        assert!(warnings.len() == 1 && warnings[0].contains("in parts"), "{warnings:?}");
     }
 
     #[test]

@@ -48,8 +48,8 @@ impl S3Cfg {
         line("bucket_location", &self.bucket_location)?;
         line("socket_timeout", &self.socket_timeout.as_secs().to_string())?;
         line("max_retries", &self.max_retries.to_string())?;
-        line("enable_multipart", yes(self.part_size.is_some()))?;
-        line("multipart_chunk_size_mb", &(self.part_size.unwrap_or(15 << 20) >> 20).to_string())?;
+        line("enable_multipart", yes(self.enable_multipart))?;
+        line("multipart_chunk_size_mb", &(self.part_size >> 20).to_string())?;
         line("preserve_attrs", yes(self.preserve_attrs))?;
         line("delete_removed", yes(self.delete_removed))?;
         line("max_delete", &self.max_delete.map_or("-1".to_owned(), |most| most.to_string()))?;
@@ -87,14 +87,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(".s3cfg");
         std::fs::write(&path, "old").expect("a file");
-        let mut cfg = S3Cfg { max_delete: Some(3), limit_rate: Some(5), part_size: None, ..S3Cfg::default() };
+        let mut cfg = S3Cfg { max_delete: Some(3), limit_rate: Some(5), part_size: 20 << 20, ..S3Cfg::default() };
         cfg.credentials = Some(Credentials::new("\"a\"", "s=#c"));
         cfg.write(&path).expect("written");
         assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
         let (again, warnings) = S3Cfg::read(&path, &|_| None).expect("it is good");
         assert!(warnings.is_empty(), "{warnings:?}");
         assert_eq!(again.credentials, cfg.credentials);
-        assert_eq!((again.max_delete, again.limit_rate, again.part_size), (Some(3), Some(5), None));
+        assert_eq!((again.max_delete, again.limit_rate, again.part_size), (Some(3), Some(5), 20 << 20));
         for bad in ["$a", "a\nhost_base = evil", " a"] {
             cfg.credentials = Some(Credentials::new("a", bad));
             assert!(cfg.write(&path).is_err(), "{bad:?}");
