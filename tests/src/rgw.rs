@@ -33,9 +33,16 @@ pub struct Rgw {
 
 /// Lives as long as its standard input is open, which is as long as the test lives. It is bash that can ask a port.
 const KEEPER: &str = r#"
-PATH=$1:$PATH dir=$2 monitor=$3 port=$4 fsid=$5
+PATH=$1:$PATH dir=$2 monitor=$3 port=$4 fsid=$5 class=$6
 cd "$dir"
 all_run() { jobs=($(jobs -rp)); [ ${#jobs[@]} = 3 ]; }
+# A gateway knows only those classes that were there when it began; the first one makes what they are added to.
+add_class() {
+    local to=(--placement-id default-placement --storage-class "$class")
+    radosgw-admin user list &&
+    radosgw-admin zonegroup placement add --rgw-zonegroup default "${to[@]}" &&
+    radosgw-admin zone placement add --rgw-zone default "${to[@]}" --data-pool class
+}
 start() {
     monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$monitor]" monmap &&
     osdmaptool --createsimple 1 osdmap &&
@@ -43,6 +50,7 @@ start() {
     ceph-osd -i 0 --mkfs --no-mon-config || return
     ceph-mon -f -i a &
     ceph-osd -f -i 0 &
+    [ -z "$class" ] || add_class || return
     radosgw -f -n client.gateway &
     until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
         all_run || return
@@ -77,6 +85,15 @@ impl Rgw {
 
     /// One whose listings have at most so many lines a page, so that few objects make many pages; else as [`Rgw::start`].
     pub fn with_pages_of(lines: u32) -> Option<Self> {
+        Self::of(lines, "")
+    }
+
+    /// One that has this storage class beside the usual one; else as [`Rgw::start`].
+    pub fn with_storage_class(class: &str) -> Option<Self> {
+        Self::of(1000, class)
+    }
+
+    fn of(lines: u32, class: &str) -> Option<Self> {
         let root = home().join("ceph-16");
         if !root.join("complete").exists() {
             skipped(&format!("Ceph is not in {}: run ci/install", root.display()), false);
@@ -85,7 +102,7 @@ impl Rgw {
         // Another process can take the free ports before the servers do.
         let mut failure = String::new();
         for _ in 0..5 {
-            match Self::try_start(&root, lines) {
+            match Self::try_start(&root, lines, class) {
                 Ok(rgw) => return Some(rgw),
                 Err(log) => failure = log,
             }
@@ -102,7 +119,7 @@ impl Rgw {
         SHARED.get_or_init(Self::start).as_ref()
     }
 
-    fn try_start(root: &Path, lines: u32) -> Result<Self, String> {
+    fn try_start(root: &Path, lines: u32, class: &str) -> Result<Self, String> {
         let bin = root.join("usr/bin");
         let dir = tempfile::Builder::new().prefix("backup-rgw-").tempdir().expect("a temporary folder").keep();
         for folder in ["mon", "osd"] {
@@ -119,7 +136,7 @@ impl Rgw {
         let mut keeper = Command::new("/bin/bash")
             .args(["-c", KEEPER, "keeper"])
             .args([&bin, &dir])
-            .args([&monitor.to_string(), &port.to_string(), FSID])
+            .args([&monitor.to_string(), &port.to_string(), FSID, class])
             .env("CEPH_CONF", dir.join("ceph.conf"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -212,6 +212,7 @@ fn headers(text: &str) -> Headers {
         content_disposition: Some(format!("attachment; filename=\"{text}\"")),
         content_encoding: Some("gzip".to_owned()),
         content_language: Some(format!("de-{text}")),
+        expires: Some(format!("Wed, 21 Oct 2015 07:28:0{} GMT", text.len())),
     }
 }
 

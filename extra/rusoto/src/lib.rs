@@ -193,6 +193,7 @@ impl Gateway for RusotoGateway {
                 content_disposition: head.content_disposition,
                 content_encoding: head.content_encoding,
                 content_language: head.content_language,
+                expires: head.expires,
             },
             storage_class: head.storage_class,
             metadata: head.metadata.unwrap_or_default().into_iter().collect(),
@@ -225,6 +226,7 @@ impl Gateway for RusotoGateway {
                 content_disposition: got.content_disposition,
                 content_encoding: got.content_encoding,
                 content_language: got.content_language,
+                expires: got.expires,
             },
             storage_class: got.storage_class,
             metadata: got.metadata.unwrap_or_default().into_iter().collect(),
@@ -249,6 +251,7 @@ impl Gateway for RusotoGateway {
             content_disposition: new.headers.content_disposition.clone(),
             content_encoding: new.headers.content_encoding.clone(),
             content_language: new.headers.content_language.clone(),
+            expires: new.headers.expires.clone(),
             storage_class: new.storage_class.clone(),
             metadata: Some(new.metadata.iter().cloned().collect()),
             body: Some(stream(&bytes)),
@@ -267,6 +270,7 @@ impl Gateway for RusotoGateway {
             content_disposition: new.headers.content_disposition.clone(),
             content_encoding: new.headers.content_encoding.clone(),
             content_language: new.headers.content_language.clone(),
+            expires: new.headers.expires.clone(),
             storage_class: new.storage_class.clone(),
             metadata: Some(new.metadata.iter().cloned().collect()),
             ..Default::default()
@@ -359,6 +363,7 @@ impl Gateway for RusotoGateway {
             content_disposition: new.and_then(|new| new.headers.content_disposition.clone()),
             content_encoding: new.and_then(|new| new.headers.content_encoding.clone()),
             content_language: new.and_then(|new| new.headers.content_language.clone()),
+            expires: new.and_then(|new| new.headers.expires.clone()),
             storage_class: new.and_then(|new| new.storage_class.clone()),
             ..Default::default()
         };

@@ -1,6 +1,7 @@
 //! `ceph-backup` as a user runs it, against a real gateway.
 
 mod check;
+mod classes;
 mod codes;
 mod deis;
 mod faults;

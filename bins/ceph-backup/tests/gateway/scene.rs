@@ -29,10 +29,14 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(user: &str) -> Option<Self> {
-        let rgw = Rgw::shared()?;
+        Rgw::shared().map(|rgw| Self::of(rgw, user))
+    }
+
+    /// The same of another gateway.
+    pub(crate) fn of(rgw: &'static Rgw, user: &str) -> Self {
         let keys = rgw.user(user);
         let config = rgw.s3cfg(&keys);
-        Some(Self { rgw, keys, folder: tempfile::tempdir().expect("a folder"), config })
+        Self { rgw, keys, folder: tempfile::tempdir().expect("a folder"), config }
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {

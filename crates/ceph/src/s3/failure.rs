@@ -6,7 +6,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use backup_core::{Error, Kind};
 use jiff::{Timestamp, Unit};
 
-use super::{Refusal, text};
+use super::{New, Refusal, text};
 
 /// What went wrong with one request.
 #[derive(Debug, Default, Clone)]
@@ -122,6 +122,17 @@ impl Failure {
         }
     }
 
+    /// The same for whoever makes an object of which `new` is said.
+    pub(super) fn told_of(&self, new: Option<&New>, subject: Subject<'_>) -> Error {
+        let error = self.told(subject);
+        match (new.and_then(|new| new.storage_class.as_ref()), self.code.as_str()) {
+            (Some(class), "InvalidArgument" | "InvalidStorageClass") => {
+                error.with_hint(format!("does the server have the storage class {class}? --storage-class names another"))
+            }
+            _ => error,
+        }
+    }
+
     fn refusal(&self, said: String) -> Refusal {
         Refusal { status: self.status, code: self.code.clone(), said }
     }
@@ -220,6 +231,20 @@ mod tests {
             assert!(error.hint().is_some_and(|hint| hint.contains(word)), "{error:?}");
             assert!(!error.chain().contains('\n'), "{error:?}");
         }
+    }
+
+    #[test]
+    fn who_names_a_storage_class_is_asked_for_it_where_something_named_is_wrong() {
+        let subject = Subject { verb: "store", endpoint: "http://h", bucket: "b", key: "k" };
+        let hint = |code, class: Option<&str>| {
+            let new = New { storage_class: class.map(str::to_owned), ..New::default() };
+            failure(400, code).told_of(Some(&new), subject).hint().map(str::to_owned)
+        };
+        for code in ["InvalidArgument", "InvalidStorageClass"] {
+            assert!(hint(code, Some("COLD")).is_some_and(|hint| hint.contains("COLD")), "{code}");
+            assert_eq!(hint(code, None), None);
+        }
+        assert!(hint("BadDigest", Some("COLD")).is_some_and(|hint| hint.contains("network")));
     }
 
     #[test]

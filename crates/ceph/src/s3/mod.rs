@@ -188,6 +188,8 @@ pub struct Headers {
     pub content_encoding: Option<String>,
     /// `Content-Language`.
     pub content_language: Option<String>,
+    /// `Expires`, if it is a time as HTTP writes it: `Wed, 21 Oct 2015 07:28:00 GMT`.
+    pub expires: Option<String>,
 }
 
 /// What is said of an object that is stored.
@@ -205,6 +207,14 @@ pub struct New {
     pub md5: Option<[u8; 16]>,
     /// Fail where an object is there (`If-None-Match: *`).
     pub only_if_absent: bool,
+}
+
+/// What is said of a copy.
+impl From<Head> for New {
+    fn from(head: Head) -> Self {
+        let Head { content_type, headers, storage_class, metadata, .. } = head;
+        Self { content_type, headers, storage_class, metadata, md5: None, only_if_absent: false }
+    }
 }
 
 /// An upload that is neither an object nor given up.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+
 use super::New;
 
 /// Says on a request what `new` says of the object that it makes.
@@ -16,6 +18,7 @@ macro_rules! said {
             .set_content_disposition(headers.content_disposition)
             .set_content_encoding(headers.content_encoding)
             .set_content_language(headers.content_language)
+            .set_expires(headers.expires.as_deref().and_then($crate::s3::said::time))
             .set_metadata($crate::s3::said::metadata(new))
     }};
 }
@@ -28,11 +31,17 @@ macro_rules! headers {
             content_disposition: $answer.content_disposition().map(str::to_owned),
             content_encoding: $answer.content_encoding().map(str::to_owned),
             content_language: $answer.content_language().map(str::to_owned),
+            expires: $answer.expires_string().filter(|text| $crate::s3::said::time(text).is_some()).map(str::to_owned),
         }
     };
 }
 
 pub(super) use {headers, said};
+
+/// A time as HTTP has it. The library takes no other.
+pub(super) fn time(text: &str) -> Option<DateTime> {
+    DateTime::from_str(text, DateTimeFormat::HttpDate).ok()
+}
 
 /// The metadata, as the library takes them.
 pub(super) fn metadata(new: &New) -> Option<HashMap<String, String>> {

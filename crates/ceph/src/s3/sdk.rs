@@ -159,7 +159,7 @@ impl Gateway for Sdk {
             request.body(ByteStream::from(bytes.clone())).send().boxed()
         };
         let answer = self.ask(bytes.len(), request).await;
-        let answer = answer.map_err(|failure| failure.told(self.subject("store", bucket, key)))?;
+        let answer = answer.map_err(|failure| failure.told_of(Some(new), self.subject("store", bucket, key)))?;
         let is_md5 = is_md5(answer.server_side_encryption(), answer.sse_customer_algorithm());
         stored(unquoted(answer.e_tag()), is_md5.then(|| etag::hex(digest)), bucket, key)
     }
@@ -168,7 +168,7 @@ impl Gateway for Sdk {
         let request = self.client.create_multipart_upload().bucket(bucket).key(key);
         let request = said!(request, new);
         let answer = self.ask(0, || request.clone().send().boxed()).await;
-        let answer = answer.map_err(|failure| failure.told(self.subject("store", bucket, key)))?;
+        let answer = answer.map_err(|failure| failure.told_of(Some(new), self.subject("store", bucket, key)))?;
         let id = answer.upload_id().map(str::to_owned);
         id.ok_or_else(|| Error::failed(format!("the server names no upload for s3://{bucket}/{key}")))
     }
@@ -249,7 +249,7 @@ impl Gateway for Sdk {
             request = said!(request, new).metadata_directive(MetadataDirective::Replace);
         }
         let answer = self.ask(0, || request.clone().send().boxed()).await;
-        answer.map(drop).map_err(|failure| failure.told(self.subject("copy", from.0, from.1)))
+        answer.map(drop).map_err(|failure| failure.told_of(new, self.subject("copy", from.0, from.1)))
     }
 
     async fn delete(&self, bucket: &str, key: &str) -> Result<()> {

@@ -138,7 +138,7 @@ impl Bucket {
         }
     }
 
-    /// Copies an object into `trash`, and fails unless it is there then.
+    /// Copies an object into `trash` with all that is said of it, and fails unless it is there then.
     pub(super) async fn keep(&self, name: &str, trash: &str) -> Result<()> {
         let kept = format!("{trash}/{name}");
         let (from, to) = (self.key(name), self.key(&kept));
@@ -146,9 +146,13 @@ impl Bucket {
             let error = Error::failed(format!("the key of {name:?} would be too long in the trash"));
             return Err(error.with_hint("sync it with --no-trash"));
         }
-        self.gateway.copy((&self.bucket, &from), (&self.bucket, &to), None).await?;
-        match (self.look(name).await?, self.look(&kept).await?) {
-            (Some(from), Some(to)) if from.size == to.size => Ok(()),
+        let head = self.look(name).await?.ok_or_else(|| Error::failed(format!("{name:?} is not there any more")))?;
+        let size = head.size;
+        // A class is lost unless it is named, and with it the rest has to be.
+        let new = head.storage_class.is_some().then(|| New::from(head));
+        self.gateway.copy((&self.bucket, &from), (&self.bucket, &to), new.as_ref()).await?;
+        match self.look(&kept).await? {
+            Some(kept) if kept.size == size => Ok(()),
             _ => Err(Error::failed(format!("{name:?} was not kept in the trash although the server said so"))),
         }
     }

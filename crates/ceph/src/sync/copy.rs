@@ -72,21 +72,17 @@ impl Run {
 
     async fn transfer(&self, from: &Bucket, to: &Bucket, source: &Item, old: Option<(&Item, bool)>) -> Result<Written> {
         let (key, place) = (from.key(&source.name), to.key(&source.name));
-        let class = self.options.storage_class.clone();
-        let new = |head: &Head| New {
-            content_type: head.content_type.clone(),
-            headers: head.headers.clone(),
-            storage_class: class.clone().or_else(|| head.storage_class.clone()),
-            metadata: head.metadata.clone(),
-            md5: None,
+        let new = |head: Head| New {
+            storage_class: self.options.storage_class.clone().or_else(|| head.storage_class.clone()),
             only_if_absent: old.is_none(),
+            ..New::from(head)
         };
         if Arc::ptr_eq(&from.gateway, &to.gateway) && source.size <= COPIED {
             let head = from.gateway.head(&from.bucket, &key).await?;
             unchanged(&head, source)?;
             self.keep(to, &source.name, old).await?;
             // A class is lost unless it is named, and with it the rest has to be.
-            let new = new(&head);
+            let new = new(head);
             let new = new.storage_class.is_some().then_some(&new);
             to.gateway.copy((&from.bucket, &key), (&to.bucket, &place), new).await?;
             let copied = to.gateway.head(&to.bucket, &place).await?;
@@ -104,7 +100,7 @@ impl Run {
         }
         let (body, found) = passing(body, source.size, Check::new(&source.mark, &attrs, source.size), &self.pace);
         let transfer = Transfer { part_size, width };
-        let etag = to.store(&source.name, source.size, body, new(&head), transfer, &self.tasks).await?;
+        let etag = to.store(&source.name, source.size, body, new(head), transfer, &self.tasks).await?;
         self.verified(&found);
         Ok(source.written(etag))
     }
