@@ -1,9 +1,9 @@
 //! A gateway in memory that lies on demand.
 
 mod lie;
+mod meanwhile;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 pub(super) use self::lie::Lie;
+use self::meanwhile::Meanwhile;
 use crate::s3::etag::{hex, md5, of_parts};
 use crate::s3::{Bucket, Gateway, Head, Listing, New, Object, Page, Upload};
 
@@ -34,18 +35,6 @@ struct State {
     meanwhile: Option<Meanwhile>,
     /// Requests that carry much: how many are under way, and were at most.
     under_way: (usize, usize),
-}
-
-/// What happens just before a request is answered.
-struct Meanwhile {
-    request: String,
-    act: Box<dyn FnOnce() + Send>,
-}
-
-impl fmt::Debug for Meanwhile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.request)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -255,14 +244,22 @@ impl Gateway for Fake {
         Ok(key.to_owned())
     }
 
-    async fn part(&self, _: &str, _: &str, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
+    async fn part(&self, _: &str, key: &str, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
+        self.asked(format!("part {key}"));
         self.carries(&bytes).await;
+        if number == 1 {
+            // What was sent first need not be there first.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         let etag = hex(md5(&bytes));
         self.state().uploads.get_mut(upload).expect("an upload").1.insert(number, bytes);
         Ok(etag)
     }
 
     async fn complete(&self, bucket: &str, key: &str, upload: &str, parts: &[(u32, String)]) -> Result<String> {
+        if !parts.is_sorted() {
+            return Err(Error::failed("400 InvalidPartOrder"));
+        }
         let (new, stored) = self.state().uploads.remove(upload).expect("an upload");
         assert_eq!(stored.len(), parts.len());
         let etag = of_parts(parts.iter().map(|(_, etag)| etag.as_str())).expect("MD5s");
@@ -286,7 +283,9 @@ impl Gateway for Fake {
         if self.state().lie == Some(Lie::CopiesNothing) {
             return Ok(());
         }
-        stored.new = New { only_if_absent: false, ..new.cloned().unwrap_or(stored.new) };
+        // A class that is not named is the usual one.
+        let kept = New { storage_class: None, ..stored.new };
+        stored.new = New { only_if_absent: false, ..new.cloned().unwrap_or(kept) };
         self.store(to.0, to.1, stored).map(|_| ())
     }
 

@@ -18,16 +18,13 @@ pub(super) struct Item {
     pub(super) mark: String,
     /// Where a file is in its folder.
     pub(super) path: PathBuf,
-    /// The storage class of an object, where it is not the usual one.
-    pub(super) storage_class: Option<String>,
 }
 
 impl Item {
     /// An object whose name is `name`.
     pub(super) fn object(name: &str, object: Object) -> Self {
-        let Object { size, etag, storage_class, .. } = object;
-        let storage_class = storage_class.filter(|class| class != "STANDARD");
-        Self { name: name.to_owned(), size, mark: etag, path: PathBuf::new(), storage_class }
+        let Object { size, etag, .. } = object;
+        Self { name: name.to_owned(), size, mark: etag, path: PathBuf::new() }
     }
 
     /// A folder that is an object: its name ends in a slash and there is nothing in it.
@@ -43,7 +40,7 @@ impl Item {
 
 impl From<Local> for Item {
     fn from(Local { name, path, size, modified }: Local) -> Self {
-        Self { name, size, mark: modified.to_string(), path, storage_class: None }
+        Self { name, size, mark: modified.to_string(), path }
     }
 }
 

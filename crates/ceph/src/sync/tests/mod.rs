@@ -6,6 +6,8 @@ mod listed;
 mod meanwhile;
 mod model;
 mod removed;
+mod sent;
+mod through;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
