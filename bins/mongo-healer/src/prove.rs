@@ -16,6 +16,9 @@ pub(crate) struct Prove {
     /// A server that has none of the collections; what is restored stays on it
     #[arg(value_name = "HOST[:PORT]|URL")]
     scratch: String,
+    /// Prove each collection as it was read: what happened meanwhile is not replayed
+    #[arg(long)]
+    no_replay: bool,
     #[command(flatten)]
     unseal: UnsealArgs,
 }
@@ -26,7 +29,8 @@ impl Prove {
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &self.wanted.which).await?;
         let config = connection.config(&self.scratch)?;
-        let target = Target { config, selection: Selection::default(), options: RestoreOptions::default() };
+        let options = RestoreOptions { replay: !self.no_replay, ..RestoreOptions::default() };
+        let target = Target { config, selection: Selection::default(), options };
         let checked = Box::pin(prove(&face.cx, &repo, job, id, &target)).await?;
         Ok(face.report.equal(id, &checked)?)
     }

@@ -18,6 +18,9 @@ pub(crate) struct Restore {
     server: String,
     #[command(flatten)]
     meant: Meant,
+    /// Leave each collection as it was while it was read: what happened meanwhile is not replayed
+    #[arg(long)]
+    no_replay: bool,
     #[command(flatten)]
     unseal: UnsealArgs,
 }
@@ -58,6 +61,7 @@ impl Restore {
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &self.wanted.which).await?;
         let (selection, options) = self.meant.into_parts();
+        let options = RestoreOptions { replay: !self.no_replay, ..options };
         let target = Target { config: connection.config(&self.server)?, selection, options };
         let restored = Box::pin(restore(cx, &repo, job, id, &target)).await?;
         Ok(face.report.restored(id, &restored)?)

@@ -23,6 +23,11 @@ pub trait Dump: fmt::Debug + Send + Sync {
 
     /// The documents of a collection, one behind the other; what is no whole dump of it breaks before its end.
     async fn documents(&self, listed: &Listed) -> Result<Body>;
+
+    /// What happened while the documents were read, if the dump has it: the entries of the oplog, one behind the other.
+    async fn oplog(&self) -> Result<Option<Body>> {
+        Ok(None)
+    }
 }
 
 /// A collection in a dump.
@@ -48,8 +53,8 @@ impl fmt::Display for Listed {
 #[derive(Debug)]
 pub struct StoredDump<S> {
     stored: S,
-    /// By database and collection.
-    collections: BTreeMap<(String, String), Parts>,
+    collections: Collections,
+    oplog: Option<Name>,
 }
 
 /// The parts of a collection.
@@ -65,8 +70,8 @@ struct Parts {
 impl<S: Deref<Target: Stored>> StoredDump<S> {
     /// The backup's own list. [`Kind::Damaged`] if it contradicts itself, [`Kind::Usage`] if it is none of a MongoDB deployment.
     pub fn new(stored: S) -> Result<Self> {
-        let collections = read(stored.manifest())?;
-        Ok(Self { stored, collections })
+        let (collections, oplog) = read(stored.manifest())?;
+        Ok(Self { stored, collections, oplog })
     }
 
     fn parts(&self, listed: &Listed) -> Result<&Parts> {
@@ -76,14 +81,21 @@ impl<S: Deref<Target: Stored>> StoredDump<S> {
     }
 }
 
-/// The collections that a manifest lists.
-fn read(manifest: &Manifest) -> Result<BTreeMap<(String, String), Parts>> {
+/// Collections, by database and name.
+type Collections = BTreeMap<(String, String), Parts>;
+
+/// The collections that a manifest lists, and the part of the oplog.
+fn read(manifest: &Manifest) -> Result<(Collections, Option<Name>)> {
     if manifest.origin.kind != "mongodb" {
         return Err(Error::usage(format!("backup {} holds {}, not mongodb", manifest.id, manifest.origin.kind)));
     }
-    let mut collections: BTreeMap<_, Parts> = BTreeMap::new();
+    let mut collections = Collections::new();
+    let mut oplog = None;
     for part in &manifest.parts {
         let facts = PartFacts::from_facts(&part.name, &part.facts)?;
+        if facts.content == Content::Oplog && oplog.replace(part.name.clone()).is_some() {
+            return Err(Error::damaged(format!("backup {} has two oplogs", manifest.id)));
+        }
         let (Some(database), Some(collection)) = (facts.database, facts.collection) else { continue };
         let twice = || Error::damaged(format!("backup {} has {database}.{collection} twice", manifest.id));
         let parts = collections.entry((database.clone(), collection.clone())).or_default();
@@ -102,7 +114,7 @@ fn read(manifest: &Manifest) -> Result<BTreeMap<(String, String), Parts>> {
             Content::Prelude | Content::Oplog => {}
         }
     }
-    Ok(collections)
+    Ok((collections, oplog))
 }
 
 #[async_trait]
@@ -131,5 +143,12 @@ impl<S: Deref<Target: Stored> + fmt::Debug + Send + Sync> Dump for StoredDump<S>
             all = Box::pin(all.chain(self.stored.read(part).await?));
         }
         Ok(all)
+    }
+
+    async fn oplog(&self) -> Result<Option<Body>> {
+        match &self.oplog {
+            Some(part) => Ok(Some(self.stored.read(part).await?)),
+            None => Ok(None),
+        }
     }
 }

@@ -32,6 +32,7 @@ pub mod layout;
 mod metadata;
 mod mongo_error;
 mod oplog;
+mod oplog_entry;
 mod pace;
 mod plan;
 mod ranges;

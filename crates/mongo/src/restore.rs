@@ -4,21 +4,28 @@ mod collection;
 mod insert;
 pub(crate) mod mark;
 mod options;
+mod plan;
+mod replay;
 mod temporary;
+mod window;
 
 use std::collections::BTreeMap;
 
-use backup_core::{Context, Error, Event, Kind, Name, Restored, Result};
+use backup_core::{Context, Doing, Error, Event, Kind, Name, Restored, Result};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use mongodb::Client;
+use mongodb::{Client, Database};
 
 pub use self::collection::Outcome;
-pub(crate) use self::collection::{Place, build, count, restore as restore_collection};
+pub(crate) use self::collection::{Place, build, count, restore as restore_collection, source};
+use self::collection::{discard, fill_beside, index_beside, into_place};
 pub(crate) use self::insert::{How, insert};
 pub use self::options::Options as RestoreOptions;
+pub(crate) use self::plan::{Plan, Planned, plan};
+use self::replay::replay;
 pub use self::temporary::{PREFIX, Run};
 pub(crate) use self::temporary::{is_temporary, owner, sweep};
+use crate::digest::Counted;
 use crate::dump::{Dump, Listed};
 
 /// What to restore of a dump.
@@ -39,14 +46,7 @@ impl Selection {
     ///
     /// [`Kind::NotFound`] for what is named and not there, [`Kind::Usage`] for a new name that several would get.
     pub fn of<'l>(&self, all: &'l [Listed]) -> Result<Vec<(&'l Listed, String, String)>> {
-        let is_meant = |listed: &&Listed| match &self.database {
-            Some(database) => {
-                listed.database == *database && (self.collections.is_empty() || self.collections.contains(&listed.collection))
-            }
-            // The users and what the deployment keeps for itself are the server's own matter.
-            None => !["admin", "config", "local"].contains(&listed.database.as_str()),
-        };
-        let meant: Vec<&Listed> = all.iter().filter(is_meant).collect();
+        let meant: Vec<&Listed> = all.iter().filter(|listed| self.means(&listed.database, &listed.collection)).collect();
         if self.database.is_none() && (!self.collections.is_empty() || self.as_database.is_some()) {
             return Err(Error::usage("of which database is not said"));
         }
@@ -63,15 +63,32 @@ impl Selection {
             return Err(missing(&format!("database {database}")));
         }
         let named = |listed: &'l Listed| {
-            let database = self.as_database.as_ref().unwrap_or(&listed.database);
-            let collection = self.as_collection.as_ref().unwrap_or(&listed.collection);
-            (listed, database.clone(), collection.clone())
+            let (database, name) = self.named(listed);
+            (listed, database, name)
         };
         Ok(meant.into_iter().map(named).collect())
     }
+
+    /// Whether a collection is meant.
+    fn means(&self, database: &str, collection: &str) -> bool {
+        match &self.database {
+            Some(meant) => {
+                database == meant && (self.collections.is_empty() || self.collections.iter().any(|of| of == collection))
+            }
+            // The users and what the deployment keeps for itself are the server's own matter.
+            None => !["admin", "config", "local"].contains(&database),
+        }
+    }
+
+    /// The database and the name that a collection gets.
+    fn named(&self, listed: &Listed) -> (String, String) {
+        let database = self.as_database.as_ref().unwrap_or(&listed.database);
+        let collection = self.as_collection.as_ref().unwrap_or(&listed.collection);
+        (database.clone(), collection.clone())
+    }
 }
 
-/// Restores what `selection` names out of `dump`, each collection beside and then into place.
+/// Restores what `selection` names out of `dump`: all of it beside, with what happened while the dump was taken, and then into place.
 ///
 /// [`Kind::AlreadyExists`] before anything is written if one of the names is taken; and at the end if somebody took one meanwhile,
 /// whose collection stays. The client belongs to `run`.
@@ -83,46 +100,84 @@ pub async fn restore(
     selection: &Selection,
     options: &RestoreOptions,
 ) -> Result<Restored> {
-    let all = dump.collections().await?;
-    let meant = selection.of(&all)?;
+    let plan = plan(cx, dump, selection, options.replay).await?;
     let mut there: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (_, database, _) in &meant {
+    for Planned { database, .. } in &plan.collections {
         if !there.contains_key(database.as_str()) {
-            there.insert(database, names(client, database).await?);
+            there.insert(database, cx.unless_cancelled(names(client, database)).await?);
         }
     }
-    let is_there = |database: &str, name: &String| there.get(database).is_some_and(|names| names.contains(name));
-    if let Some((_, database, name)) = meant.iter().find(|(_, database, name)| is_there(database, name)) {
+    let is_there = |of: &&Planned| there.get(of.database.as_str()).is_some_and(|names| names.contains(&of.name));
+    if let Some(Planned { database, name, .. }) = plan.collections.iter().find(is_there) {
         return Err(taken(database, name).with_hint("restore under another name, or rename or drop what is there first"));
     }
     let owner = cx.unless_cancelled(owner(client)).await?;
     for database in there.keys() {
         sweep(cx, client, &client.database(database), &owner, run).await?;
     }
-    cx.tell(Event::Begun { what: "restore", parts: meant.len(), bytes: None });
-    // What a view shows is there before it, so that nobody sees an empty one.
-    let (views, others): (Vec<_>, Vec<_>) =
-        meant.iter().enumerate().partition(|(_, (listed, ..))| listed.kind == crate::CollectionType::View);
+    cx.tell(Event::Begun { what: "restore", parts: plan.collections.len(), bytes: None });
+    let databases: Vec<Database> = plan.collections.iter().map(|of| client.database(&of.database)).collect();
+    let each = plan.collections.iter().zip(&databases).enumerate();
+    let each: Vec<(&Planned, Place<'_>)> = each
+        .map(|(number, (of, database))| {
+            (of, Place { client, database, name: &of.name, work: run.name(&owner, number), options })
+        })
+        .collect();
+    let restored = bring_back(cx, client, dump, &plan, &each).await;
+    if restored.is_err() {
+        // What has its name already is not found under the other.
+        for (_, place) in &each {
+            discard(place).await;
+        }
+    }
+    restored
+}
+
+/// Fills all beside, replays, and gives all their names.
+async fn bring_back(
+    cx: &Context,
+    client: &Client,
+    dump: &dyn Dump,
+    plan: &Plan,
+    each: &[(&Planned, Place<'_>)],
+) -> Result<Restored> {
+    let jobs = each.first().map_or(1, |(_, place)| place.options.jobs.max(1));
+    let filling = each.iter().map(|(of, place)| async move {
+        let from = of.is_in_dump.then_some((dump, &of.listed));
+        fill_beside(cx, place, from, &of.described).await.doing(|| format!("restore {}", of.listed))
+    });
+    let filling: Vec<BoxFuture<'_, Result<Counted>>> = filling.map(|one| Box::pin(one) as BoxFuture<'_, _>).collect();
+    let mut counted: Vec<Counted> = stream::iter(filling).buffered(jobs).try_collect().await?;
     let mut restored = Restored::default();
-    for wave in [others, views] {
-        let mut each: Vec<BoxFuture<'_, Result<(String, u64)>>> = Vec::new();
-        for (number, (listed, database, name)) in wave {
-            let work = run.name(&owner, number);
-            each.push(Box::pin(async move {
-                let place = Place { client, database: &client.database(database), name, work, options };
-                let outcome = restore_collection(cx, &place, dump, listed).await?;
-                let Outcome::Restored(documents) = outcome else { return Err(taken(database, name)) };
-                let what = format!("{database}.{name}");
-                cx.tell(Event::PartDone { part: &what.parse::<Name>()?, bytes: 0 });
-                Ok((what, documents))
-            }));
+    if let (Some(window), true) = (&plan.window, plan.collections.iter().any(|of| of.is_written)) {
+        let target = |(of, place): &(&Planned, Place<'_>)| {
+            Some((of.key.clone()?, format!("{}.{}", of.database, source(&place.work, of.described.kind))))
+        };
+        let targets: BTreeMap<String, String> = each.iter().filter(|(of, _)| of.is_written).filter_map(target).collect();
+        if let Some(oplog) = cx.unless_cancelled(dump.oplog()).await? {
+            let applied = replay(cx, client, oplog, window, &targets).await?;
+            restored.counts.insert("entries of the oplog".into(), applied);
         }
-        let done: Vec<(String, u64)> = stream::iter(each).buffer_unordered(options.jobs.max(1)).try_collect().await?;
-        for (what, documents) in done {
-            restored.what.push(what);
-            *restored.counts.entry("collections".into()).or_default() += 1;
-            *restored.counts.entry("documents".into()).or_default() += documents;
+        for ((of, place), counted) in each.iter().zip(&mut counted).filter(|((of, _), _)| of.is_written) {
+            let filled = source(&place.work, of.described.kind);
+            *counted = cx.unless_cancelled(count(place.database, &filled)).await?;
         }
+    }
+    let indexing = each.iter().map(|(of, place)| async move {
+        let indexed = cx.unless_cancelled(index_beside(place, &of.described)).await;
+        indexed.doing(|| format!("restore {}", of.listed))
+    });
+    let indexing: Vec<BoxFuture<'_, Result<()>>> = indexing.map(|one| Box::pin(one) as BoxFuture<'_, _>).collect();
+    stream::iter(indexing).buffer_unordered(jobs).try_collect::<Vec<()>>().await?;
+    // Views come last: what one shows is there before it, so that nobody sees an empty one.
+    for ((of, place), counted) in each.iter().zip(counted) {
+        let outcome = into_place(cx, place, &of.described, counted).await.doing(|| format!("restore {}", of.listed))?;
+        let Outcome::Restored(documents) = outcome else { return Err(taken(&of.database, &of.name)) };
+        let what = format!("{}.{}", of.database, of.name);
+        cx.tell(Event::PartDone { part: &what.parse::<Name>()?, bytes: 0 });
+        restored.what.push(what);
+        *restored.counts.entry("collections".into()).or_default() += 1;
+        *restored.counts.entry("documents".into()).or_default() += documents;
     }
     restored.what.sort_unstable();
     Ok(restored)

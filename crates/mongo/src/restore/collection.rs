@@ -47,47 +47,82 @@ pub enum Outcome {
 /// Restores `listed` out of `dump`. What is there under the name is never touched; after an error nothing is left but what the
 /// server could not be asked to drop, and a time series that is half in its place, with its mark.
 pub(crate) async fn restore(cx: &Context, place: &Place<'_>, dump: &dyn Dump, listed: &Listed) -> Result<Outcome> {
-    let described = dump.describe(listed).await?;
-    let restored = match described.kind {
-        CollectionType::View => view(place, &described).await,
-        CollectionType::TimeSeries => time_series(cx, place, dump, listed, &described).await,
-        CollectionType::Collection => collection(cx, place, dump, listed, &described).await,
+    let restored = async {
+        let described = dump.describe(listed).await?;
+        let counted = fill_beside(cx, place, Some((dump, listed)), &described).await?;
+        index_beside(place, &described).await?;
+        into_place(cx, place, &described, counted).await
     };
+    let restored = restored.await;
+    if !matches!(restored, Ok(Outcome::Restored(_))) {
+        discard(place).await;
+    }
     restored.doing(|| format!("restore {listed}"))
 }
 
-async fn view(place: &Place<'_>, described: &Described) -> Result<Outcome> {
-    match create(place, place.name, described.options.clone()).await? {
-        true => Ok(Outcome::Restored(0)),
-        false => Ok(Outcome::Appeared),
+/// Makes what is `described` beside, and fills it with what the dump has, if it has something. Of a view there is nothing beside.
+pub(crate) async fn fill_beside(
+    cx: &Context,
+    place: &Place<'_>,
+    from: Option<(&dyn Dump, &Listed)>,
+    described: &Described,
+) -> Result<Counted> {
+    if described.kind == CollectionType::View {
+        return Ok(Counted::default());
+    }
+    if !cx.unless_cancelled(create(place, &place.work, options_now(described))).await? {
+        return Err(Error::new(Kind::Busy, format!("{} is being filled by another run", place.work)));
+    }
+    match from {
+        Some((dump, listed)) => fill(cx, place, dump, listed, &source(&place.work, described.kind), described).await,
+        None => Ok(Counted::default()),
     }
 }
 
-/// Fills a time series beside, where it is compared and indexed as any other; but none can be renamed. So one is made in its place, and
-/// gets all that lies beside. What breaks off on the way is left as it is, since others may have written to it, and keeps its mark.
-async fn time_series(
-    cx: &Context,
-    place: &Place<'_>,
-    dump: &dyn Dump,
-    listed: &Listed,
-    described: &Described,
-) -> Result<Outcome> {
-    if !create(place, &place.work, options_now(described)).await? {
-        return Err(being_filled(place));
+/// The collection that the documents of `name` are in.
+pub(crate) fn source(name: &str, kind: CollectionType) -> String {
+    match kind {
+        CollectionType::TimeSeries => format!("{BUCKETS}{name}"),
+        _ => name.to_owned(),
     }
-    let moved = async {
-        let counted = fill(cx, place, dump, listed, &format!("{BUCKETS}{}", place.work), described).await?;
-        index(place, &place.work, described).await?;
-        let mut options = options_now(described);
-        options.extend(options_later(described));
-        if !cx.unless_cancelled(create(place, place.name, options)).await? {
-            return Ok(Outcome::Appeared);
-        }
-        move_over(cx, place, counted, described).await.map(|()| Outcome::Restored(counted.documents)).map_err(half)
+}
+
+/// Gives what lies beside its indexes, and what its documents are held against.
+pub(crate) async fn index_beside(place: &Place<'_>, described: &Described) -> Result<()> {
+    if described.kind == CollectionType::View {
+        return Ok(());
+    }
+    index(place, &place.work, described).await?;
+    let later = options_later(described);
+    if described.kind == CollectionType::TimeSeries || later.is_empty() {
+        return Ok(());
+    }
+    let mut command = doc! { "collMod": &place.work };
+    command.extend(later);
+    run(place.database, command, "set what documents are held against").await
+}
+
+/// Gives what lies beside, which has what was `counted`, its name.
+pub(crate) async fn into_place(cx: &Context, place: &Place<'_>, described: &Described, counted: Counted) -> Result<Outcome> {
+    let is_there = match described.kind {
+        CollectionType::View => create(place, place.name, described.options.clone()).await?,
+        CollectionType::Collection => cx.unless_cancelled(rename(place)).await?,
+        CollectionType::TimeSeries => time_series(cx, place, described, counted).await?,
     };
-    let moved = moved.await;
-    discard(place, &place.work).await;
-    moved
+    Ok(if is_there { Outcome::Restored(counted.documents) } else { Outcome::Appeared })
+}
+
+/// A time series was filled beside, compared and indexed as any other; but none can be renamed. So one is made in its place, and
+/// gets all that lies beside. What breaks off on the way is left as it is, since others may have written to it, and keeps its mark.
+async fn time_series(cx: &Context, place: &Place<'_>, described: &Described, counted: Counted) -> Result<bool> {
+    let mut options = options_now(described);
+    options.extend(options_later(described));
+    if !cx.unless_cancelled(create(place, place.name, options)).await? {
+        return Ok(false);
+    }
+    move_over(cx, place, counted, described).await.map_err(half)?;
+    discard(place).await;
+    Ok(true)
 }
 
 /// Copies what lies beside into the time series in its place, which may have others' documents by now.
@@ -115,44 +150,6 @@ fn half(error: Error) -> Error {
     let kind = if error.kind() == Kind::Cancelled { Kind::Cancelled } else { Kind::StillSick };
     let half = Error::new(kind, "it is there and not whole, and stays, since others may have written to it").with_source(error);
     half.with_hint("heal it: what it has not is added, and nothing of it is replaced")
-}
-
-fn being_filled(place: &Place<'_>) -> Error {
-    Error::new(Kind::Busy, format!("{} is being filled by another run", place.work))
-}
-
-async fn collection(
-    cx: &Context,
-    place: &Place<'_>,
-    dump: &dyn Dump,
-    listed: &Listed,
-    described: &Described,
-) -> Result<Outcome> {
-    if !create(place, &place.work, options_now(described)).await? {
-        return Err(being_filled(place));
-    }
-    let filled = async {
-        let Counted { documents, .. } = fill(cx, place, dump, listed, &place.work, described).await?;
-        index(place, &place.work, described).await?;
-        let later = options_later(described);
-        if !later.is_empty() {
-            let mut command = doc! { "collMod": &place.work };
-            command.extend(later);
-            run(place.database, command, "set what documents are held against").await?;
-        }
-        cx.unless_cancelled(rename(place)).await.map(|renamed| (documents, renamed))
-    };
-    match filled.await {
-        Ok((count, true)) => Ok(Outcome::Restored(count)),
-        Ok((_, false)) => {
-            discard(place, &place.work).await;
-            Ok(Outcome::Appeared)
-        }
-        Err(error) => {
-            discard(place, &place.work).await;
-            Err(error)
-        }
-    }
 }
 
 /// Fills `target`, then reads it from the server and compares: what came, what the dump says, and what is there.
@@ -251,9 +248,9 @@ async fn rename(place: &Place<'_>) -> Result<bool> {
 }
 
 /// Drops what was made: the restore broke off, or is not needed. What cannot be dropped now, the next run drops.
-async fn discard(place: &Place<'_>, name: &str) {
-    if let Err(error) = place.database.collection::<Document>(name).drop().await {
-        tracing::debug!(%error, name, "what was half restored stays until the next run");
+pub(crate) async fn discard(place: &Place<'_>) {
+    if let Err(error) = place.database.collection::<Document>(&place.work).drop().await {
+        tracing::debug!(%error, name = place.work, "what was half restored stays until the next run");
     }
 }
 
@@ -261,7 +258,7 @@ async fn run(database: &Database, command: Document, doing: &str) -> Result<()> 
     database.run_command(command).await.map(drop).map_err(|error| mongo_error(doing, &error))
 }
 
-fn code(error: &mongodb::error::Error) -> Option<i32> {
+pub(super) fn code(error: &mongodb::error::Error) -> Option<i32> {
     match error.kind.as_ref() {
         ErrorKind::Command(said) => Some(said.code),
         _ => None,

@@ -19,9 +19,9 @@ const MOST: usize = 1000;
 /// While more bytes than these are on their way nothing further is read: a longest document goes alone.
 const MOST_BYTES: usize = 8 * BATCH;
 /// How often a batch is sent again that the server may not have got.
-const AGAIN: u32 = 2;
+pub(super) const AGAIN: u32 = 2;
 /// How long the server is given before that.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// Codes of a server that shuts down, starts or gives its role away; nothing is known of what it did.
 const PASSING: [i32; 13] = [6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 50];
 /// The code of a document whose key is there already.
@@ -106,7 +106,7 @@ fn error_of(doing: String, why: String) -> Error {
 }
 
 /// Whether it may be known better after a while.
-fn may_pass(error: &mongodb::error::Error) -> bool {
+pub(super) fn may_pass(error: &mongodb::error::Error) -> bool {
     match error.kind.as_ref() {
         ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
         ErrorKind::Command(said) => PASSING.contains(&said.code),

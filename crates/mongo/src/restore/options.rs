@@ -11,11 +11,13 @@ pub struct Options {
     pub workers: usize,
     /// How many collections are restored at once.
     pub jobs: usize,
+    /// Whether what happened while the dump was taken is replayed, if the dump has it: then all is of one instant.
+    pub replay: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: 4, jobs: 2 }
+        Self { workers: 4, jobs: 2, replay: true }
     }
 }
 

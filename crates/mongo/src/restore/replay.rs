@@ -1,0 +1,120 @@
+//! The oplog's window over collections that nobody sees yet: its writes, in their order, by the server's own command.
+
+use std::collections::BTreeMap;
+
+use backup_core::{Body, Context, Error, Result};
+use bson::{Bson, RawArrayBuf, RawDocumentBuf, rawdoc};
+use mongodb::Client;
+
+use super::insert::{AGAIN, PAUSE, may_pass};
+use super::window::{Window, key};
+use crate::documents::Documents;
+use crate::mongo_error::mongo_error;
+use crate::oplog_entry::{Does, Entry, Operation};
+
+/// About how many bytes of entries are sent at once; a longest one goes alone.
+const BATCH: usize = 1024 * 1024;
+/// The most entries that are sent at once.
+const MOST: usize = 1000;
+
+/// Applies the writes of `oplog` to `targets`: to the namespace of each collection by what tells it in the window. Returns how many.
+///
+/// An entry whose outcome is there already changes nothing, so that it does not matter when in the window a collection was read.
+/// Holds a batch and an entry.
+pub(crate) async fn replay(
+    cx: &Context,
+    client: &Client,
+    oplog: Body,
+    window: &Window,
+    targets: &BTreeMap<String, String>,
+) -> Result<u64> {
+    let mut oplog = Documents::new(oplog, "oplog.bson");
+    let mut batch = Batch::default();
+    let mut applied = 0;
+    while let Some(entry) = oplog.next().await? {
+        let entry = Entry::of(entry)?;
+        if !window.counts(&entry) {
+            continue;
+        }
+        for operation in entry.operations.iter().filter(|operation| operation.does != Does::Command) {
+            let Some(target) = key(operation).and_then(|key| targets.get(&key)) else { continue };
+            let one = rewritten(operation, target);
+            if batch.count > 0 && (batch.count >= MOST || batch.size + one.as_bytes().len() > BATCH) {
+                cx.unless_cancelled(send(client, std::mem::take(&mut batch))).await?;
+            }
+            batch.size += one.as_bytes().len();
+            batch.count += 1;
+            batch.entries.push(one);
+            applied += 1;
+        }
+    }
+    if batch.count > 0 {
+        cx.unless_cancelled(send(client, batch)).await?;
+    }
+    Ok(applied)
+}
+
+#[derive(Default)]
+struct Batch {
+    entries: RawArrayBuf,
+    count: usize,
+    size: usize,
+}
+
+/// An operation on another collection. Without the UUID, which is that of the source.
+fn rewritten(operation: &Operation<'_>, target: &str) -> RawDocumentBuf {
+    let object = operation.object.to_owned();
+    match (operation.does, operation.which) {
+        (Does::Insert, _) => rawdoc! { "op": "i", "ns": target, "o": object },
+        // What is changed may have been read when it was gone already: then it is made, and a later entry deletes it.
+        (Does::Update, Some(which)) => rawdoc! { "op": "u", "ns": target, "o": object, "o2": which.to_owned(), "b": true },
+        _ => rawdoc! { "op": "d", "ns": target, "o": object },
+    }
+}
+
+async fn send(client: &Client, batch: Batch) -> Result<()> {
+    let doing = || "replay the oplog".to_owned();
+    let command = rawdoc! {
+        "applyOps": batch.entries, "allowAtomic": false, "bypassDocumentValidation": true, "writeConcern": { "w": "majority" },
+    };
+    let admin = client.database("admin");
+    let mut attempt = 0;
+    loop {
+        // A batch that got there may be sent once more: it changes nothing then.
+        match admin.run_raw_command(command.clone()).await {
+            Ok(reply) => return answered(&reply),
+            Err(error) if attempt < AGAIN && may_pass(&error) => {
+                tracing::debug!(%error, "entries are sent again");
+                tokio::time::sleep(PAUSE).await;
+                attempt += 1;
+            }
+            Err(error) => {
+                let told = mongo_error(doing(), &error);
+                return Err(match super::collection::code(&error) {
+                    Some(UNAUTHORIZED) => told.with_hint(RIGHTS),
+                    _ => told,
+                });
+            }
+        }
+    }
+}
+
+/// The code of what a user may not do.
+const UNAUTHORIZED: i32 = 13;
+const RIGHTS: &str =
+    "give the user a role with anyAction on anyResource, as mongorestore --oplogReplay wants it, or --no-replay";
+
+/// Whether all entries were applied, and enough members have got them.
+fn answered(reply: &bson::Document) -> Result<()> {
+    let is_applied = |result: &Bson| result.as_bool() == Some(true);
+    if !reply.get_array("results").is_ok_and(|results| results.iter().all(is_applied)) {
+        return Err(Error::failed("the server did not apply all entries of the oplog"));
+    }
+    match reply.get_document("writeConcernError") {
+        Ok(error) => Err(Error::failed(format!(
+            "not enough members have it: {}",
+            error.get_str("errmsg").unwrap_or("it did not say why")
+        ))),
+        Err(_) => Ok(()),
+    }
+}
