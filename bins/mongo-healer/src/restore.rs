@@ -18,6 +18,9 @@ pub(crate) struct Restore {
     server: String,
     #[command(flatten)]
     meant: Meant,
+    /// Add the users and roles too, of the database alone if one is named; those that are there stay as they are
+    #[arg(long, conflicts_with_all = ["rename", "collections"])]
+    users: bool,
     /// Leave each collection as it was while it was read: what happened meanwhile is not replayed
     #[arg(long)]
     no_replay: bool,
@@ -49,7 +52,7 @@ impl Meant {
     /// As the library has it.
     pub(crate) fn into_parts(self) -> (Selection, RestoreOptions) {
         let Self { database, collections, rename, as_collection, jobs } = self;
-        let selection = Selection { database, collections, as_database: rename, as_collection };
+        let selection = Selection { database, collections, as_database: rename, as_collection, users: false };
         (selection, RestoreOptions { jobs, ..RestoreOptions::default() })
     }
 }
@@ -61,6 +64,7 @@ impl Restore {
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &self.wanted.which).await?;
         let (selection, options) = self.meant.into_parts();
+        let selection = Selection { users: self.users, ..selection };
         let options = RestoreOptions { replay: !self.no_replay, ..options };
         let target = Target { config: connection.config(&self.server)?, selection, options };
         let restored = Box::pin(restore(cx, &repo, job, id, &target)).await?;

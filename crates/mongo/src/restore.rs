@@ -7,6 +7,7 @@ mod options;
 mod plan;
 mod replay;
 mod temporary;
+mod users;
 mod window;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub struct Selection {
     pub as_database: Option<String>,
     /// The one collection is restored under this name.
     pub as_collection: Option<String>,
+    /// The users and roles too, of the database alone if one is named. Those that are there stay as they are.
+    pub users: bool,
 }
 
 impl Selection {
@@ -49,6 +52,9 @@ impl Selection {
         let meant: Vec<&Listed> = all.iter().filter(|listed| self.means(&listed.database, &listed.collection)).collect();
         if self.database.is_none() && (!self.collections.is_empty() || self.as_database.is_some()) {
             return Err(Error::usage("of which database is not said"));
+        }
+        if self.users && (self.as_database.is_some() || !self.collections.is_empty()) {
+            return Err(Error::usage("users and roles are of a whole database, under its own name"));
         }
         if self.as_collection.is_some() && self.collections.len() != 1 {
             return Err(Error::usage("another name is for one collection"));
@@ -130,7 +136,12 @@ pub async fn restore(
             discard(place).await;
         }
     }
-    restored
+    let mut restored = restored?;
+    if selection.users {
+        // Behind what they are for.
+        users::add(cx, client, run, dump, selection, options, &mut restored).await?;
+    }
+    Ok(restored)
 }
 
 /// Fills all beside, replays, and gives all their names.

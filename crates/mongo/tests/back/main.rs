@@ -11,3 +11,4 @@ mod scene;
 mod seed;
 mod series;
 mod subsets;
+mod users;
