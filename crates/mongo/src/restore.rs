@@ -19,11 +19,12 @@ use mongodb::{Client, Database};
 
 pub use self::collection::Outcome;
 pub(crate) use self::collection::{Place, build, count, restore as restore_collection, source};
-use self::collection::{discard, fill_beside, index_beside, into_place};
+use self::collection::{bound_beside, discard, fill_beside, index_beside, into_place};
 pub(crate) use self::insert::{How, insert};
 pub use self::options::Options as RestoreOptions;
+use self::options::boundless;
 pub(crate) use self::plan::{Plan, Planned, plan};
-use self::replay::replay;
+use self::replay::{may_replay, replay};
 pub use self::temporary::{PREFIX, Run};
 pub(crate) use self::temporary::{is_temporary, owner, sweep};
 use crate::digest::Counted;
@@ -107,6 +108,9 @@ pub async fn restore(
     options: &RestoreOptions,
 ) -> Result<Restored> {
     let plan = plan(cx, dump, selection, options.replay).await?;
+    for name in &plan.dropped {
+        cx.tell(Event::Warning { what: &format!("{name} was dropped while the backup was taken: it is not restored") });
+    }
     let mut there: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for Planned { database, .. } in &plan.collections {
         if !there.contains_key(database.as_str()) {
@@ -153,23 +157,28 @@ async fn bring_back(
     each: &[(&Planned, Place<'_>)],
 ) -> Result<Restored> {
     let jobs = each.first().map_or(1, |(_, place)| place.options.jobs.max(1));
+    let target = |(of, place): &(&Planned, Place<'_>)| {
+        Some((of.key.clone()?, format!("{}.{}", of.database, source(&place.work, of.described.kind))))
+    };
+    let targets: BTreeMap<String, String> = each.iter().filter(|(of, _)| of.is_written).filter_map(target).collect();
+    if let Some(target) = targets.values().next() {
+        cx.unless_cancelled(may_replay(client, target)).await?;
+    }
     let filling = each.iter().map(|(of, place)| async move {
         let from = of.is_in_dump.then_some((dump, &of.listed));
-        fill_beside(cx, place, from, &of.described).await.doing(|| format!("restore {}", of.listed))
+        let described = if of.is_written { boundless(&of.described) } else { of.described.clone() };
+        fill_beside(cx, place, from, &described).await.doing(|| format!("restore {}", of.listed))
     });
     let filling: Vec<BoxFuture<'_, Result<Counted>>> = filling.map(|one| Box::pin(one) as BoxFuture<'_, _>).collect();
     let mut counted: Vec<Counted> = stream::iter(filling).buffered(jobs).try_collect().await?;
     let mut restored = Restored::default();
-    if let (Some(window), true) = (&plan.window, plan.collections.iter().any(|of| of.is_written)) {
-        let target = |(of, place): &(&Planned, Place<'_>)| {
-            Some((of.key.clone()?, format!("{}.{}", of.database, source(&place.work, of.described.kind))))
-        };
-        let targets: BTreeMap<String, String> = each.iter().filter(|(of, _)| of.is_written).filter_map(target).collect();
+    if let (Some(window), false) = (&plan.window, targets.is_empty()) {
         if let Some(oplog) = cx.unless_cancelled(dump.oplog()).await? {
-            let applied = replay(cx, client, oplog, window, &targets).await?;
+            let applied = cx.unless_cancelled(replay(client, oplog, window, &targets)).await?;
             restored.counts.insert("entries of the oplog".into(), applied);
         }
         for ((of, place), counted) in each.iter().zip(&mut counted).filter(|((of, _), _)| of.is_written) {
+            cx.unless_cancelled(bound_beside(place, &of.described)).await.doing(|| format!("restore {}", of.listed))?;
             let filled = source(&place.work, of.described.kind);
             *counted = cx.unless_cancelled(count(place.database, &filled)).await?;
         }

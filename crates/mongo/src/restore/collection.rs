@@ -9,7 +9,7 @@ use mongodb::{Client, Database};
 
 use super::insert::{How, Inserted, insert};
 use super::mark;
-use super::options::{Options, options_later, options_now};
+use super::options::{Options, bounds, options_later, options_now};
 use crate::cursor::{self, Slice};
 use crate::described::Described;
 use crate::digest::Counted;
@@ -85,6 +85,18 @@ pub(crate) fn source(name: &str, kind: CollectionType) -> String {
         CollectionType::TimeSeries => format!("{BUCKETS}{name}"),
         _ => name.to_owned(),
     }
+}
+
+/// Gives a capped collection that was filled beside without bounds those that it is to have.
+pub(crate) async fn bound_beside(place: &Place<'_>, described: &Described) -> Result<()> {
+    let bounds = bounds(described);
+    if bounds.is_empty() {
+        return Ok(());
+    }
+    let mut command = doc! { "collMod": &place.work };
+    command.extend(bounds);
+    let bounded = run(place.database, command, "set its bounds").await;
+    bounded.map_err(|error| error.with_hint("servers before 6.0 change none: restore what was read, by --no-replay"))
 }
 
 /// Gives what lies beside its indexes, and what its documents are held against.

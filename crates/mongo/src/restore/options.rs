@@ -42,6 +42,30 @@ pub(crate) fn options_later(described: &Described) -> Document {
         .collect()
 }
 
+/// The largest capped collection that a server makes has twice as many bytes. None are taken before there are documents.
+const BOUNDLESS: i64 = 1 << 49;
+
+/// A capped collection that never drops a document, for a replay that says itself which were dropped; others as they are.
+pub(crate) fn boundless(described: &Described) -> Described {
+    let mut described = described.clone();
+    if described.options.get_bool("capped").unwrap_or(false) {
+        described.options.insert("size", BOUNDLESS);
+        described.options.remove("max");
+    }
+    described
+}
+
+/// What `collMod` makes a capped collection's bounds with; nothing for others.
+pub(crate) fn bounds(described: &Described) -> Document {
+    let mut bounds = Document::new();
+    if described.options.get_bool("capped").unwrap_or(false) {
+        for (option, changed) in [("size", "cappedSize"), ("max", "cappedMax")] {
+            bounds.extend(described.options.get(option).map(|value| (changed.to_owned(), value.clone())));
+        }
+    }
+    bounds
+}
+
 #[cfg(test)]
 mod tests {
     use bson::doc;
@@ -60,5 +84,14 @@ mod tests {
             options_later(&described),
             doc! { "validator": { "a": 1 }, "validationLevel": "moderate", "expireAfterSeconds": 60 }
         );
+    }
+    #[test]
+    fn a_capped_collection_without_its_bounds_and_its_bounds() {
+        let capped =
+            Described { options: doc! { "capped": true, "size": 4096, "max": 10, "collation": {} }, ..Described::default() };
+        assert_eq!(boundless(&capped).options, doc! { "capped": true, "size": BOUNDLESS, "collation": {} });
+        assert_eq!(bounds(&capped), doc! { "cappedSize": 4096, "cappedMax": 10 });
+        let plain = Described { options: doc! { "collation": {} }, ..Described::default() };
+        assert_eq!((boundless(&plain), bounds(&plain)), (plain.clone(), doc! {}));
     }
 }

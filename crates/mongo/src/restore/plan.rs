@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) collections: Vec<Planned>,
     /// What happened meanwhile; none if nothing is to be replayed.
     pub(crate) window: Option<Window>,
+    /// What was dropped in the window, and is not restored.
+    pub(crate) dropped: Vec<String>,
     /// Whether it is all that the dump holds.
     pub(crate) is_whole: bool,
 }
@@ -66,7 +68,7 @@ pub(crate) async fn plan(cx: &Context, dump: &dyn Dump, selection: &Selection, r
     };
     let each: Vec<BoxFuture<'_, Result<Planned>>> = meant.into_iter().map(described).collect();
     let collections = cx.unless_cancelled(stream::iter(each).buffered(ASKED).try_collect()).await?;
-    let mut plan = Plan { collections, window: None, is_whole };
+    let mut plan = Plan { collections, window: None, dropped: Vec::new(), is_whole };
     let oplog = if replay { cx.unless_cancelled(dump.oplog()).await? } else { None };
     if let Some(oplog) = oplog {
         let mut oplog = Documents::new(oplog, "oplog.bson");
@@ -82,11 +84,14 @@ impl Plan {
     /// Makes of what was read what is there at the end of the window.
     fn follow(&mut self, window: &Window, selection: &Selection) -> Result<()> {
         let change = |planned: &Planned| window.changes.get(planned.key.as_deref()?);
-        self.collections.retain(|planned| !change(planned).is_some_and(|change| change.is_dropped));
+        let is_dropped = |planned: &mut Planned| change(planned).is_some_and(|change| change.is_dropped);
+        self.dropped = self.collections.extract_if(.., is_dropped).map(|planned| planned.listed.to_string()).collect();
         let mut known = BTreeSet::new();
         for planned in &mut self.collections {
             let Some(change) = window.changes.get(planned.key.as_deref().unwrap_or_default()) else { continue };
-            known.extend(planned.key.clone());
+            if !planned.key.clone().is_none_or(|key| known.insert(key)) {
+                return Err(Error::damaged(format!("the backup has two collections with the UUID of {}", planned.listed)));
+            }
             change.apply(&mut planned.described)?;
             planned.is_written = change.is_written;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backup_core::{Body, Context, Error, Result};
+use backup_core::{Body, Error, Result};
 use bson::{Bson, RawArrayBuf, RawDocumentBuf, rawdoc};
 use mongodb::Client;
 
@@ -21,13 +21,7 @@ const MOST: usize = 1000;
 ///
 /// An entry whose outcome is there already changes nothing, so that it does not matter when in the window a collection was read.
 /// Holds a batch and an entry.
-pub(crate) async fn replay(
-    cx: &Context,
-    client: &Client,
-    oplog: Body,
-    window: &Window,
-    targets: &BTreeMap<String, String>,
-) -> Result<u64> {
+pub(crate) async fn replay(client: &Client, oplog: Body, window: &Window, targets: &BTreeMap<String, String>) -> Result<u64> {
     let mut oplog = Documents::new(oplog, "oplog.bson");
     let mut batch = Batch::default();
     let mut applied = 0;
@@ -40,7 +34,7 @@ pub(crate) async fn replay(
             let Some(target) = key(operation).and_then(|key| targets.get(&key)) else { continue };
             let one = rewritten(operation, target);
             if batch.count > 0 && (batch.count >= MOST || batch.size + one.as_bytes().len() > BATCH) {
-                cx.unless_cancelled(send(client, std::mem::take(&mut batch))).await?;
+                send(client, std::mem::take(&mut batch)).await?;
             }
             batch.size += one.as_bytes().len();
             batch.count += 1;
@@ -49,9 +43,20 @@ pub(crate) async fn replay(
         }
     }
     if batch.count > 0 {
-        cx.unless_cancelled(send(client, batch)).await?;
+        send(client, batch).await?;
     }
     Ok(applied)
+}
+
+/// Whether the user may replay to `target`, which is not there yet: nothing is to be filled for hours that is thrown away then.
+pub(crate) async fn may_replay(client: &Client, target: &str) -> Result<()> {
+    let entry = rawdoc! { "op": "d", "ns": target, "o": { "_id": 0 } };
+    let command = rawdoc! { "applyOps": [entry], "allowAtomic": false, "bypassDocumentValidation": true };
+    match client.database("admin").run_raw_command(command).await {
+        Err(error) if super::collection::code(&error) == Some(UNAUTHORIZED) => Err(refused(&error)),
+        // Nothing is deleted where nothing is, whatever the server says of that.
+        _ => Ok(()),
+    }
 }
 
 #[derive(Default)]
@@ -73,7 +78,6 @@ fn rewritten(operation: &Operation<'_>, target: &str) -> RawDocumentBuf {
 }
 
 async fn send(client: &Client, batch: Batch) -> Result<()> {
-    let doing = || "replay the oplog".to_owned();
     let command = rawdoc! {
         "applyOps": batch.entries, "allowAtomic": false, "bypassDocumentValidation": true, "writeConcern": { "w": "majority" },
     };
@@ -88,13 +92,7 @@ async fn send(client: &Client, batch: Batch) -> Result<()> {
                 tokio::time::sleep(PAUSE).await;
                 attempt += 1;
             }
-            Err(error) => {
-                let told = mongo_error(doing(), &error);
-                return Err(match super::collection::code(&error) {
-                    Some(UNAUTHORIZED) => told.with_hint(RIGHTS),
-                    _ => told,
-                });
-            }
+            Err(error) => return Err(refused(&error)),
         }
     }
 }
@@ -103,6 +101,11 @@ async fn send(client: &Client, batch: Batch) -> Result<()> {
 const UNAUTHORIZED: i32 = 13;
 const RIGHTS: &str =
     "give the user a role with anyAction on anyResource, as mongorestore --oplogReplay wants it, or --no-replay";
+
+fn refused(error: &mongodb::error::Error) -> Error {
+    let told = mongo_error("replay the oplog", error);
+    if super::collection::code(error) == Some(UNAUTHORIZED) { told.with_hint(RIGHTS) } else { told }
+}
 
 /// Whether all entries were applied, and enough members have got them.
 fn answered(reply: &bson::Document) -> Result<()> {

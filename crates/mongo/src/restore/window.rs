@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backup_core::{Error, Kind, Result};
-use bson::{Bson, Document, RawDocument};
+use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 
 use super::temporary::is_temporary;
 use crate::described::Described;
@@ -14,11 +14,15 @@ use crate::layout::BUCKETS;
 use crate::oplog_entry::{Does, Entry, Operation, Step, Transaction, command};
 
 /// What servers do for themselves, or by other entries too.
-const NOTHING: [&str; 7] =
-    ["startIndexBuild", "abortIndexBuild", "setMultikeyMetadata", "dropIdent", "dbCheck", "dropDatabase", "dbCheckStop"];
+const NOTHING: [&str; 5] = ["setMultikeyMetadata", "dropIdent", "dbCheck", "dropDatabase", "dbCheckStop"];
 
 /// Views, as a collection of each database.
 const VIEWS: &str = "system.views";
+
+/// The most bytes that are kept of a window: 100 000 collections that come and go, or are given an index.
+const MOST: usize = 32 << 20;
+/// About how many bytes a change or a transaction takes beside its names.
+const EACH: usize = 128;
 
 /// What happened in the window.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub(crate) struct Window {
     pub(crate) changes: BTreeMap<String, Change>,
     /// The transactions that are not committed at its end.
     open: BTreeSet<Vec<u8>>,
+    /// About how many bytes all this takes.
+    size: usize,
 }
 
 /// What happened to a collection.
@@ -40,7 +46,9 @@ pub(crate) struct Change {
     /// Its documents changed.
     pub(crate) is_written: bool,
     /// What changed its options and indexes, in this order.
-    commands: Vec<Document>,
+    commands: Vec<RawDocumentBuf>,
+    /// About how many bytes these take.
+    size: usize,
 }
 
 /// What tells the collection of an operation; `None` of one that does not say it.
@@ -64,10 +72,18 @@ impl Window {
                 window.take(operation, &is_meant)?;
             }
             match entry.transaction {
-                Some(Transaction { id, step: Step::Open }) => window.open.insert(id),
-                Some(Transaction { id, step: Step::Committed }) => window.open.remove(&id),
-                Some(Transaction { step: Step::Aborted, .. }) | None => false,
-            };
+                Some(Transaction { id, step: Step::Open }) => {
+                    let size = id.len() + EACH;
+                    window.size += if window.open.insert(id) { size } else { 0 };
+                }
+                Some(Transaction { id, step: Step::Committed }) => {
+                    window.size -= if window.open.remove(&id) { id.len() + EACH } else { 0 };
+                }
+                Some(Transaction { step: Step::Aborted, .. }) | None => {}
+            }
+            if window.size > MOST {
+                return Err(unreplayable("more than 32 MiB of it", "too many collections were made, dropped or indexed"));
+            }
         }
         Ok(window)
     }
@@ -82,13 +98,23 @@ impl Window {
         let name = match operation.does {
             Does::Command => match command(operation.object) {
                 Some((command, _)) if NOTHING.contains(&command) => return Ok(()),
+                // It says both names, with their databases.
+                Some(("renameCollection", from)) => {
+                    let both = [from.as_str(), operation.object.get_str("to").ok()];
+                    let mut both = both.into_iter().flatten().filter_map(|name| name.split_once('.'));
+                    return match both.find(|(database, name)| is_meant(database, name)) {
+                        Some((database, name)) => Err(unreplayable(&format!("{database}.{name}"), "a collection was renamed")),
+                        None => Ok(()),
+                    };
+                }
                 Some((_, value)) => value.as_str().unwrap_or(name),
                 None => name,
             },
             _ => name,
         };
         let series = name.strip_prefix(BUCKETS);
-        if !is_meant(database, series.unwrap_or(name)) && !(name == VIEWS && is_meant(database, "")) {
+        let is_of_all = name == VIEWS && is_meant(database, "");
+        if !is_of_all && !is_meant(database, series.unwrap_or(name)) {
             return Ok(());
         }
         if name == VIEWS && operation.does != Does::Command {
@@ -103,15 +129,20 @@ impl Window {
             Does::Command if series.is_some() => format!("{database}.{name}"),
             _ => key(operation).ok_or_else(unknown)?,
         };
-        let change = self.changes.entry(key).or_default();
+        let size = key.len() + operation.namespace.len() + EACH;
+        let change = self.changes.entry(key).or_insert_with(|| {
+            self.size += size;
+            Change::default()
+        });
         (change.database, change.name) = (database.to_owned(), series.unwrap_or(name).to_owned());
-        match operation.does {
-            Does::Command => change.command(operation.object, series.is_some()),
-            _ => {
-                change.is_written = true;
-                Ok(())
-            }
+        if operation.does != Does::Command {
+            change.is_written = true;
+            return Ok(());
         }
+        self.size -= change.size;
+        change.command(operation.object, series.is_some())?;
+        self.size += change.size;
+        Ok(())
     }
 }
 
@@ -123,23 +154,31 @@ fn unreplayable(what: &str, why: &str) -> Error {
 impl Change {
     fn command(&mut self, object: &RawDocument, is_series: bool) -> Result<()> {
         let what = format!("{}.{}", self.database, self.name);
-        let object = Document::try_from(object).map_err(|error| Error::damaged("the oplog is not BSON").with_source(error))?;
-        match object.keys().next().map(String::as_str).unwrap_or_default() {
+        match command(object).map(|(name, _)| name).unwrap_or_default() {
             "create" | "drop" if is_series => return Err(unreplayable(&what, "a time series was made or dropped")),
+            "startIndexBuild" | "abortIndexBuild" if is_series => return Ok(()),
             "create" => self.is_made = true,
-            "drop" => self.is_dropped = true,
-            "createIndexes" | "commitIndexBuild" | "dropIndexes" | "deleteIndexes" | "dropIndex" | "deleteIndex"
-            | "collMod"
+            "drop" => {
+                self.is_dropped = true;
+                (self.commands, self.size) = (Vec::new(), 0);
+                return Ok(());
+            }
+            "createIndexes" | "startIndexBuild" | "commitIndexBuild" | "abortIndexBuild" | "dropIndexes" | "deleteIndexes"
+            | "dropIndex" | "deleteIndex" | "collMod"
                 if !is_series => {}
             other => return Err(unreplayable(&what, &format!("{other} was run"))),
         }
-        self.commands.push(object);
+        self.size += object.as_bytes().len() + EACH;
+        self.commands.push(object.to_owned());
         Ok(())
     }
 
     /// What the collection is at the end of the window, of which the backup says that it was `described` some time in it.
     pub(crate) fn apply(&self, described: &mut Described) -> Result<()> {
-        self.commands.iter().try_for_each(|object| self.apply_one(described, object.clone()))
+        self.commands.iter().try_for_each(|object| {
+            let object = Document::try_from(object.as_ref());
+            self.apply_one(described, object.map_err(|error| Error::damaged("the oplog is not BSON").with_source(error))?)
+        })
     }
 
     fn apply_one(&self, described: &mut Described, mut object: Document) -> Result<()> {
@@ -153,10 +192,14 @@ impl Change {
                 described.options = object;
             }
             "createIndexes" => set(described, object),
-            "commitIndexBuild" => {
+            // One that is being built is listed already.
+            "startIndexBuild" | "commitIndexBuild" | "abortIndexBuild" => {
                 let indexes = object.get_array("indexes").map_err(|_| Error::damaged("the oplog has an index that is none"))?;
                 for index in indexes.iter().filter_map(Bson::as_document) {
-                    set(described, index.clone());
+                    match name.as_str() {
+                        "commitIndexBuild" => set(described, index.clone()),
+                        _ => described.indexes.retain(|of| of.get("name") != index.get("name")),
+                    }
                 }
             }
             "dropIndexes" | "deleteIndexes" | "dropIndex" | "deleteIndex" => {
@@ -250,6 +293,9 @@ mod tests {
             command(1, doc! { "dropIndexes": "users", "index": "gone" }),
             command(1, doc! { "collMod": "users", "index": { "name": "b", "expireAfterSeconds": 60 } }),
             command(1, doc! { "collMod": "users", "validator": { "x": 1 }, "validationLevel": "strict" }),
+            command(1, doc! { "startIndexBuild": "users", "indexes": [index("begun", 1), index("broken", 1)] }),
+            command(1, doc! { "abortIndexBuild": "users", "indexes": [index("failed", 1)] }),
+            command(2, doc! { "collMod": "users", "validator": { "x": 1 } }),
             command(2, doc! { "drop": "users" }),
             command(
                 3,
@@ -257,13 +303,15 @@ mod tests {
             ),
         ];
         let window = window(&entries).await.expect("a window");
-        let mut described = Described { indexes: vec![index("old", 1), index("gone", 1)], ..Described::default() };
+        let indexes = ["old", "gone", "begun", "failed"].map(|name| index(name, 1)).to_vec();
+        let mut described = Described { indexes, ..Described::default() };
         window.changes[&key].apply(&mut described).expect("applied");
         let mut with_time = index("b", 1);
         with_time.insert("expireAfterSeconds", 60);
         assert_eq!(described.indexes, [index("a", 1), with_time, index("old", -1)]);
         assert_eq!(described.options, doc! { "validator": { "x": 1 }, "validationLevel": "strict" });
-        assert!(window.changes[&"02".repeat(16)].is_dropped && !window.changes[&key].is_dropped);
+        let dropped = &window.changes[&"02".repeat(16)];
+        assert!(dropped.is_dropped && dropped.commands.is_empty() && !window.changes[&key].is_dropped);
         let new = &window.changes[&"03".repeat(16)];
         new.apply(&mut described).expect("applied");
         assert!(new.is_made && !new.is_written);
@@ -279,14 +327,50 @@ mod tests {
             command(1, doc! { "convertToCapped": "users" }),
             command(1, doc! { "renameCollection": "app.users", "to": "app.others" }),
         ] {
-            let error = window(&[entry.clone()]).await.expect_err("refused").chain();
+            let error = window(std::slice::from_ref(&entry)).await.expect_err("refused").chain();
             assert!(error.contains("cannot be replayed"), "{entry}: {error}");
         }
         assert!(window(&[views("other")]).await.expect("not meant").changes.is_empty());
-        let nothing = [command(1, doc! { "startIndexBuild": "users" }), command(1, doc! { "dropDatabase": 1 })];
+        let other =
+            doc! { "op": "c", "ns": "other.$cmd", "ui": ui(1), "o": { "renameCollection": "other.a", "to": "other.b" } };
+        let nothing = [command(1, doc! { "setMultikeyMetadata": "users" }), command(1, doc! { "dropDatabase": 1 }), other];
         assert!(window(&nothing).await.expect("nothing").changes.is_empty());
         let unnamed = doc! { "op": "i", "ns": "app.users", "o": { "_id": 1 } };
         assert_eq!(window(&[unnamed]).await.expect_err("whose").kind(), Kind::Damaged);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_a_window_has_an_end() {
+        let validator = doc! { "x": "x".repeat(8 << 20) };
+        let change = |number| command(number, doc! { "collMod": "users", "validator": validator.clone() });
+        let drop = command(1, doc! { "drop": "users" });
+        let error = window(&[change(1), change(2), change(3), change(4)]).await.expect_err("refused").chain();
+        assert!(error.contains("cannot be replayed: too many"), "{error}");
+        window(&[change(1), change(2), change(3), drop, change(4)]).await.expect("what is dropped needs nothing");
+    }
+
+    #[tokio::test]
+    async fn an_oplog_in_which_a_byte_is_wrong_is_told_in_words() {
+        let mut entry = command(1, doc! { "create": "new", "idIndex": { "key": { "_id": 1 }, "name": "_id_" } });
+        entry.extend(doc! { "lsid": { "id": ui(7) }, "txnNumber": 7_i64 });
+        let inner = doc! { "op": "u", "ns": "app.users", "ui": ui(2), "o": { "$v": 2 }, "o2": { "_id": 1 } };
+        let outer = doc! { "op": "c", "ns": "admin.$cmd", "o": { "applyOps": [inner], "prepare": true } };
+        let bytes = [entry, outer].iter().flat_map(|entry| entry.to_vec().expect("BSON")).collect::<Vec<u8>>();
+        let mut refused = 0;
+        for at in 0..bytes.len() {
+            for flip in [1, 0x20, 0x80, 0xff] {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= flip;
+                let mut oplog = Documents::new(body::from_bytes(bytes), "oplog.bson");
+                let read = Window::read(&mut oplog, |database, _| database == "app").await;
+                let applied = read
+                    .and_then(|window| window.changes.values().try_for_each(|change| change.apply(&mut Described::default())));
+                let Err(error) = applied else { continue };
+                assert!([Kind::Damaged, Kind::Failed].contains(&error.kind()), "byte {at}: {error:?}");
+                refused += 1;
+            }
+        }
+        assert!(refused > bytes.len(), "{refused}");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ mod breaks;
 mod damage;
 mod examples;
 mod healing;
+mod meanwhile;
 mod replay;
 mod restoring;
 mod scene;

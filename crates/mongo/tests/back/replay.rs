@@ -1,119 +1,24 @@
 //! A replica set that is written to while it is backed up comes back as it was at one instant.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use backup_core::{
-    Context, Kind, Memory, Name, Origin, Part, Plain, Reading, Repository, Result, Snapshot, Source, Stored, backup, body,
-    prove,
-};
-use backup_mongo::dump::StoredDump;
-use backup_mongo::restore::{RestoreOptions, Run, Selection, restore};
-use backup_mongo::{Config, Deployment, Options, Restore};
-use backup_tests::Mongod;
+use backup_core::{Body, Context, Kind, Recorder, Repository, Result, Target, body, prove};
+use backup_mongo::dump::{Dump, Listed};
+use backup_mongo::restore::{PREFIX, RestoreOptions, Run, Selection, restore};
+use backup_mongo::{Config, Described, Restore, Secret};
+use backup_tests::{Mongod, MongodSetup};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::{Client, Database};
-use tokio::sync::watch;
 
 use crate::breaks::leftovers;
+use crate::meanwhile::{Meanwhile, Taken};
 use crate::scene::{client, described, hash};
 
 /// What the accounts have together, always.
 const ALL: i64 = 3000;
-/// The part that is read last of all documents.
-const LAST: &str = "bank/z.bson";
-
-/// What happens to a deployment meanwhile.
-#[derive(Debug, Clone)]
-struct Meanwhile(Client, fn(Client) -> BoxFuture<'static, ()>);
-
-/// A deployment to which something happens when all documents but those of one collection were read.
-#[derive(Debug)]
-struct Written {
-    of: Deployment,
-    meanwhile: Meanwhile,
-}
-
-#[derive(Debug)]
-struct WrittenSnapshot {
-    of: Box<dyn Snapshot>,
-    meanwhile: Meanwhile,
-    unread: watch::Sender<HashSet<Name>>,
-}
-
-#[async_trait]
-impl Source for Written {
-    async fn snapshot(&self, cx: &Context, base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
-        let of = self.of.snapshot(cx, base).await?;
-        let others = of.parts().iter().map(|part| part.name.clone());
-        let others = others.filter(|name| name.as_str().ends_with(".bson") && ![LAST, "oplog.bson"].contains(&name.as_str()));
-        let unread = watch::Sender::new(others.collect());
-        Ok(Box::new(WrittenSnapshot { of, meanwhile: self.meanwhile.clone(), unread }))
-    }
-}
-
-#[async_trait]
-impl Snapshot for WrittenSnapshot {
-    fn origin(&self) -> &Origin {
-        self.of.origin()
-    }
-
-    fn parts(&self) -> &[Part] {
-        self.of.parts()
-    }
-
-    fn width(&self) -> usize {
-        self.of.width()
-    }
-
-    async fn read(&self, part: &Name) -> Result<Reading> {
-        if part.as_str() == LAST {
-            let _ = self.unread.subscribe().wait_for(HashSet::is_empty).await;
-            let Meanwhile(client, does) = self.meanwhile.clone();
-            does(client).await;
-        }
-        let mut reading = self.of.read(part).await?;
-        if self.unread.borrow().contains(part) {
-            reading.body = body::from_bytes(body::to_vec(reading.body, 1 << 30).await?);
-            self.unread.send_if_modified(|unread| unread.remove(part));
-        }
-        Ok(reading)
-    }
-
-    async fn close(self: Box<Self>) -> Result<()> {
-        self.of.close().await
-    }
-}
-
-/// A backup that was taken while `meanwhile` happened.
-struct Taken {
-    repo: Plain,
-    job: Name,
-    cx: Context,
-}
-
-impl Taken {
-    async fn of(server: &Mongod, meanwhile: Meanwhile) -> Self {
-        let (repo, job, cx) =
-            (Plain::new(Arc::new(Memory::default()), "tests"), "bank".parse().expect("a name"), Context::default());
-        let of = Deployment { config: Config::new(server.host()), options: Options { jobs: 1, ..Options::default() } };
-        let sources = async { Ok([Box::new(Written { of, meanwhile })]) };
-        backup(&cx, &repo, &job, sources, backup_core::Options::default()).await.expect("a backup");
-        Self { repo, job, cx }
-    }
-
-    async fn restore(&self, host: &str, selection: &Selection, replay: bool) -> Result<backup_core::Restored> {
-        let newest = self.repo.records(&self.job).await?.last().expect("a backup").id;
-        let dump = StoredDump::new(self.repo.open(&self.job, newest).await?)?;
-        let run = Run::new();
-        let options = RestoreOptions { replay, ..RestoreOptions::default() };
-        restore(&self.cx, &client(host, &run), &run, &dump, selection, &options).await
-    }
-}
-
 async fn run(database: &Database, command: Document) {
     database.run_command(command.clone()).await.unwrap_or_else(|error| panic!("{command}: {error}"));
 }
@@ -133,14 +38,22 @@ async fn sum(database: &Database) -> i64 {
     sum
 }
 
-async fn fill(bank: &Database) {
+/// What is written to another database.
+const ASIDE: &str = "what is aside";
+
+async fn fill(client: &Client) {
+    let bank = &client.database("bank");
+    client.database("aside").collection::<Document>("notes").insert_one(doc! { "_id": 0 }).await.expect("inserted");
     run(bank, doc! { "create": "weather", "timeseries": { "timeField": "at", "metaField": "place" } }).await;
-    run(bank, doc! { "create": "log", "capped": true, "size": 65536, "max": 10 }).await;
+    for log in ["log", "zlog"] {
+        run(bank, doc! { "create": log, "capped": true, "size": 65536, "max": 10 }).await;
+        bank.collection::<Document>(log).insert_many((0..8).map(|i| doc! { "_id": i })).await.expect("inserted");
+    }
     let accounts = (0..3).map(|i| doc! { "_id": i, "has": 500_i64, "of": { "who": "x", "tags": [1, 2, 3] } });
     for name in ["a", "z", "gone", "again"] {
         bank.collection::<Document>(name).insert_many(accounts.clone()).await.expect("inserted");
+        bank.collection::<Document>(name).insert_one(doc! { "_id": "leaving", "n": 1 }).await.expect("inserted");
     }
-    bank.collection::<Document>("log").insert_many((0..8).map(|i| doc! { "_id": i })).await.expect("inserted");
     let measured = doc! { "at": DateTime::from_millis(1_700_000_000_000), "place": "p", "degrees": 1 };
     bank.collection::<Document>("weather").insert_one(measured).await.expect("inserted");
     run(bank, index("a", "old")).await;
@@ -158,6 +71,8 @@ async fn write(client: &Client) {
             let moved = doc! { "$inc": { "has": by }, "$set": { "of.who": "y", "text": "x".repeat(large) } };
             of.update_one(doc! { "_id": id }, moved).session(&mut session).await.expect("moved");
         }
+        let notes = client.database("aside").collection::<Document>("notes");
+        notes.insert_one(doc! { "text": ASIDE }).session(&mut session).await.expect("inserted");
         session.commit_transaction().await.expect("committed");
     }
     for of in [&a, &z] {
@@ -167,8 +82,19 @@ async fn write(client: &Client) {
         of.insert_one(doc! { "_id": "brief" }).await.expect("inserted");
         of.update_one(doc! { "_id": "brief" }, doc! { "$set": { "n": 1 } }).await.expect("changed");
         of.delete_one(doc! { "_id": "brief" }).await.expect("deleted");
+        of.update_one(doc! { "_id": "leaving" }, doc! { "$inc": { "n": 1 } }).await.expect("changed");
+        of.delete_one(doc! { "_id": "leaving" }).await.expect("deleted");
     }
+    client.database("aside").collection::<Document>("notes").insert_one(doc! { "text": ASIDE }).await.expect("inserted");
+    a.insert_one(doc! { "_id": "long", "text": "x".repeat((16 << 20) - 64) }).await.expect("inserted");
     bank.collection::<Document>("log").insert_many((8..15).map(|i| doc! { "_id": i })).await.expect("inserted");
+    // What it had for a while it must not drop others for.
+    let log = bank.collection::<Document>("zlog");
+    for id in [Bson::Int32(8), Bson::String("brief".into()), Bson::Int32(9), Bson::Int32(10)] {
+        log.insert_one(doc! { "_id": &id }).await.expect("inserted");
+        log.delete_one(doc! { "_id": "brief" }).await.expect("deleted");
+        log.update_one(doc! { "_id": 0 }, doc! { "$inc": { "n": 1 } }).await.expect("changed");
+    }
     let measured = doc! { "at": DateTime::from_millis(1_700_000_060_000), "place": "p", "degrees": 2 };
     bank.collection::<Document>("weather").insert_one(measured).await.expect("inserted");
     run(&bank, doc! { "dropIndexes": "a", "index": "old" }).await;
@@ -189,8 +115,9 @@ async fn a_set_that_is_written_to_comes_back_as_it_was_at_the_end() {
     let Some(other) = Mongod::start().await else { return };
     let source = server.client();
     let bank = source.database("bank");
-    fill(&bank).await;
-    let taken = Taken::of(&server, Meanwhile(source.clone(), |client| Box::pin(async move { write(&client).await }))).await;
+    fill(&source).await;
+    let taken =
+        Taken::of(&server, None, Meanwhile(source.clone(), |client| Box::pin(async move { write(&client).await }))).await;
     let before = hash(&bank).await;
     assert!(before.contains_key("made") && !before.contains_key("gone"), "{before}");
     assert_eq!(sum(&bank).await, ALL);
@@ -206,7 +133,7 @@ async fn a_set_that_is_written_to_comes_back_as_it_was_at_the_end() {
     assert!(restored.counts["entries of the oplog"] > 20, "{restored:?}");
     let again = other.client().database("bank");
     assert_eq!((sum(&again).await, hash(&again).await), (ALL, before.clone()));
-    for name in ["a", "z", "again", "made", "empty", "log", "weather"] {
+    for name in ["a", "z", "again", "made", "empty", "log", "zlog", "weather"] {
         assert_eq!(described(&again, name).await, described(&bank, name).await, "{name}");
     }
     assert_eq!(leftovers(&again).await, Vec::<String>::new());
@@ -228,22 +155,137 @@ async fn a_set_that_is_written_to_comes_back_as_it_was_at_the_end() {
 
     let Some(scratch) = Mongod::start().await else { return };
     let target = Restore { config: Config::new(scratch.host()), ..Restore::default() };
-    let newest = taken.repo.records(&taken.job).await.expect("records").last().expect("a backup").id;
+    let newest = taken.newest().await;
     let checked = prove(&taken.cx, &taken.repo, &taken.job, newest, &target).await.expect("proven");
-    assert_eq!(checked.counts["collections"], 7, "{checked:?}");
+    assert_eq!(checked.counts["collections"], 9, "{checked:?}");
     assert_eq!(hash(&scratch.client().database("bank")).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_replay_is_told_before_anything_is_filled() {
+    let Some(server) = Mongod::replica_set().await else { return };
+    let setup = MongodSetup { password: Some("s3cret".to_owned()), ..MongodSetup::default() };
+    let Some(other) = Mongod::start_with(&setup).await else { return };
+    fill(&server.client()).await;
+    let taken = Taken::of(
+        &server,
+        None,
+        Meanwhile(server.client(), |client| {
+            Box::pin(async move {
+                client.database("bank").collection("a").insert_one(doc! { "_id": "new" }).await.expect("inserted");
+            })
+        }),
+    )
+    .await;
+    let admin = other.client().database("admin");
+    let all = doc! { "resource": { "anyResource": true }, "actions": ["anyAction"] };
+    run(&admin, doc! { "createRole": "replayer", "privileges": [all], "roles": [] }).await;
+    for (user, role) in [("restorer", "restore"), ("replayer", "replayer")] {
+        run(&admin, doc! { "createUser": user, "pwd": "s3cret", "roles": [role] }).await;
+    }
+    let target = |user: &str| Restore {
+        config: Config {
+            username: Some(user.to_owned()),
+            password: Some(Secret::from("s3cret")),
+            ..Config::new(format!("mongodb://{}/?directConnection=true", other.host()))
+        },
+        ..Restore::default()
+    };
+    let inserts = async || {
+        let status = admin.run_command(doc! { "serverStatus": 1 }).await.expect("a status");
+        status.get_document("opcounters").expect("counters").get("insert").cloned()
+    };
+    let (cx, before) = (Context::default(), inserts().await);
+    let stored = taken.repo.open(&taken.job, taken.newest().await).await.expect("opened");
+    let error = target("restorer").restore(&cx, &*stored).await.expect_err("refused");
+    assert!(error.hint().is_some_and(|hint| hint.contains("anyAction") && hint.contains("--no-replay")), "{error:?}");
+    assert_eq!(inserts().await, before);
+    target("replayer").restore(&cx, &*stored).await.expect("restored");
+}
+
+/// A dump that looks at the server when its oplog is asked for, and whose oplog may break off when it is replayed.
+#[derive(Debug)]
+struct Looking<D> {
+    dump: D,
+    at: Database,
+    seen: Mutex<Vec<Vec<String>>>,
+    breaks: bool,
+}
+
+#[async_trait]
+impl<D: Dump> Dump for Looking<D> {
+    async fn collections(&self) -> Result<Vec<Listed>> {
+        self.dump.collections().await
+    }
+
+    async fn describe(&self, listed: &Listed) -> Result<Described> {
+        self.dump.describe(listed).await
+    }
+
+    async fn documents(&self, listed: &Listed) -> Result<Body> {
+        self.dump.documents(listed).await
+    }
+
+    async fn oplog(&self) -> Result<Option<Body>> {
+        let names = self.at.list_collection_names().await.expect("names");
+        let is_again = {
+            let mut seen = self.seen.lock().expect("no panic");
+            seen.push(names);
+            seen.len() > 1
+        };
+        let Some(oplog) = self.dump.oplog().await? else { return Ok(None) };
+        if !(self.breaks && is_again) {
+            return Ok(Some(oplog));
+        }
+        let all = body::to_vec(oplog, 1 << 30).await?;
+        Ok(Some(body::from_bytes(all[..all.len() - 1].to_vec())))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_seen_before_all_is_replayed_and_nothing_is_left_of_a_replay_that_breaks_off() {
+    let Some(server) = Mongod::replica_set().await else { return };
+    let source = server.client();
+    fill(&source).await;
+    let taken =
+        Taken::of(&server, None, Meanwhile(source.clone(), |client| Box::pin(async move { write(&client).await }))).await;
+    let selection = Selection { database: Some("bank".into()), as_database: Some("other".into()), ..Selection::default() };
+    for breaks in [true, false] {
+        let at = source.database("other");
+        let dump = Looking { dump: taken.dump().await, at: at.clone(), seen: Mutex::default(), breaks };
+        let (run, told) = (Run::new(), Arc::new(Recorder::default()));
+        let cx = Context { monitor: told.clone(), ..Context::default() };
+        let client = client(&server.host(), &run);
+        let restored = restore(&cx, &client, &run, &dump, &selection, &RestoreOptions::default()).await;
+        let seen = std::mem::take(&mut *dump.seen.lock().expect("no panic"));
+        assert_eq!(seen.len(), 2);
+        // Of a time series the server shows its buckets too.
+        let is_beside = |name: &String| name.starts_with(PREFIX) || name.starts_with("system.");
+        assert!(seen[1].len() > 6 && seen[1].iter().all(is_beside), "{seen:?}");
+        assert!(told.story().iter().any(|line| line.contains("bank.gone was dropped")), "{:?}", told.story());
+        let left = at.list_collection_names().await.expect("names");
+        match breaks {
+            true => {
+                assert_eq!(restored.expect_err("it breaks off").kind(), Kind::Damaged);
+                assert!(left.iter().all(|name| name == "system.views"), "{left:?}");
+            }
+            false => {
+                restored.expect("restored");
+                assert_eq!(sum(&at).await, ALL);
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_replayed_restores_nothing_but_without_it() {
     let Some(server) = Mongod::replica_set().await else { return };
     let source = server.client();
-    let bank = source.database("bank");
-    fill(&bank).await;
+    fill(&source).await;
     let view = |client: Client| -> BoxFuture<'static, ()> {
         Box::pin(async move { run(&client.database("bank"), doc! { "create": "seen", "viewOn": "a", "pipeline": [] }).await })
     };
-    let taken = Taken::of(&server, Meanwhile(source.clone(), view)).await;
+    let taken = Taken::of(&server, None, Meanwhile(source.clone(), view)).await;
     let selection = Selection { database: Some("bank".into()), as_database: Some("other".into()), ..Selection::default() };
     let error = taken.restore(&server.host(), &selection, true).await.expect_err("refused");
     assert_eq!(error.kind(), Kind::Failed);
