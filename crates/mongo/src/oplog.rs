@@ -18,18 +18,17 @@ fn oplog(client: &Client) -> Collection<Document> {
     client.database("local").collection("oplog.rs")
 }
 
-/// Where the window begins, asked before anything is read: at the oldest transaction that is under way, since its entries come as
-/// one when it ends, else at the newest entry.
+/// Where the window begins, asked before anything is read: at the newest entry, or at the oldest transaction that is under way, whose
+/// entries come as one when it ends. In this order: one that begins after the first question is in the window, one that ends before
+/// the second is in all that is read.
 pub(crate) async fn begin(client: &Client) -> Result<Instant> {
+    let newest = newest(client).await?;
     let transactions = client.database("config").collection::<Document>("transactions");
     let under_way = doc! { "state": { "$in": ["prepared", "inProgress"] } };
     let oldest = transactions.find_one(under_way).sort(doc! { "startOpTime": 1 }).await;
     let oldest = oldest.map_err(|error| mongo_error("ask for the transactions that are under way", &error))?;
     let began = oldest.and_then(|oldest| oldest.get_document("startOpTime").ok()?.get_timestamp("ts").ok());
-    match began {
-        Some(began) => Ok(began.into()),
-        None => newest(client).await,
-    }
+    Ok(began.map_or(newest, |began| newest.min(began.into())))
 }
 
 /// The newest entry.
