@@ -28,6 +28,9 @@ pub(crate) struct Backup {
     /// Read a secondary of the replica set, if there is one
     #[arg(long)]
     secondary: bool,
+    /// Leave the oplog out: each collection is then as it was while it was read
+    #[arg(long)]
+    no_oplog: bool,
     /// The server may be another one than that of the job's newest backup
     #[arg(long)]
     new_source: bool,
@@ -48,13 +51,18 @@ impl Backup {
         config.secondary = self.secondary;
         let repo = face.repository(self.seal.seal()?, Unseal::default())?;
         let held = face.hold(job)?;
-        let options = backup_mongo::Options { database: self.database, jobs: self.jobs, ..backup_mongo::Options::default() };
+        let (jobs, oplog) = (self.jobs, !self.no_oplog);
+        let options = backup_mongo::Options { database: self.database, jobs, oplog, ..backup_mongo::Options::default() };
         let sources = async { Ok([Box::new(Deployment { config, options })]) };
         let manifest = backup(cx, &repo, job, sources, Options { new_source: self.new_source }).await?;
-        if manifest.origin.facts.get("instant").is_some_and(|instant| instant == "none") {
-            cx.tell(Event::Stage {
-                what: "each collection is as it was when it was read: there is no one instant without an oplog",
-            });
+        let is = |fact: &str, value: &str| manifest.origin.facts.get(fact).is_some_and(|told| told == value);
+        if is("instant", "none") && !self.no_oplog {
+            let what = "each collection is as it was when it was read: there is no one instant without an oplog";
+            if is("shape", "replica set") {
+                cx.tell(Event::Warning { what: &format!("{what}, which this user may not read (the role backup may)") });
+            } else {
+                cx.tell(Event::Stage { what });
+            }
         }
         if self.tar {
             cx.unless_cancelled(Box::pin(store_tar(cx, &repo, job, &manifest))).await.doing(|| "store the .tar.gz")?;

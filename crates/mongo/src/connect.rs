@@ -130,6 +130,6 @@ async fn identity(client: &Client) -> Result<Option<String>> {
 }
 
 /// Whether the user lacks a right.
-fn refused(error: &Error) -> bool {
+pub(crate) fn refused(error: &Error) -> bool {
     error.kind() == Kind::Failed && error.chain().contains(&format!("[{UNAUTHORIZED} "))
 }

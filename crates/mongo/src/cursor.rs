@@ -1,5 +1,7 @@
 //! Documents as they come from the server: undecoded, one behind the other, counted and hashed.
 
+use std::borrow::Cow;
+
 use backup_core::{Error, Result};
 use bson::{Document, doc};
 use futures_util::StreamExt;
@@ -48,6 +50,11 @@ pub(crate) fn reply(bytes: u64, documents: u64) -> Reply {
     Reply { documents, bytes: each.saturating_mul(u64::from(documents)) }
 }
 
+/// Keeps all of a document.
+pub(crate) fn whole(document: &[u8]) -> Result<Option<Cow<'_, [u8]>>> {
+    Ok(Some(Cow::Borrowed(document)))
+}
+
 /// Opens a cursor over a part of a collection.
 pub(crate) async fn open(database: &Database, name: &str, slice: &Slice, batch: u32) -> Result<RawBatchCursor> {
     let collection = database.collection::<Document>(name);
@@ -69,14 +76,14 @@ pub(crate) async fn open(database: &Database, name: &str, slice: &Slice, batch: 
     opened.map_err(|error| mongo_error(format!("read {}.{name}", database.name()), &error))
 }
 
-/// Writes every document of a cursor to `out`; each is shown to `check` first. A cursor that breaks off is an error. `turn` is the one in
+/// Writes of every document of a cursor what `keep` leaves of it to `out`. A cursor that breaks off is an error. `turn` is the one in
 /// which the cursor was opened: its first reply is there.
 pub(crate) async fn write(
     mut cursor: RawBatchCursor,
     mut replies: Replies,
     mut turn: Option<OwnedSemaphorePermit>,
     doing: impl Fn() -> String,
-    check: impl Fn(&[u8]) -> Result<()>,
+    mut keep: impl for<'d> FnMut(&'d [u8]) -> Result<Option<Cow<'d, [u8]>>>,
     out: &mut (impl AsyncWrite + Unpin),
 ) -> Result<Counted> {
     let mut documents = Counted::default();
@@ -85,17 +92,16 @@ pub(crate) async fn write(
         let batch = batch.map_err(|error| mongo_error(doing(), &error))?;
         replies.came(batch.as_raw_document().as_bytes().len());
         for document in Batch::of(&batch).ok_or_else(|| spoilt(&doing))? {
-            let document = document.ok_or_else(|| spoilt(&doing))?;
-            check(document)?;
-            documents.add(document);
+            let Some(document) = keep(document.ok_or_else(|| spoilt(&doing))?)? else { continue };
+            documents.add(&document);
             if collected.len() + document.len() > COLLECTED {
                 out.write_all(&collected).await?;
                 collected.clear();
             }
             if document.len() > COLLECTED {
-                out.write_all(document).await?;
+                out.write_all(&document).await?;
             } else {
-                collected.extend_from_slice(document);
+                collected.extend_from_slice(&document);
             }
         }
         drop(batch);

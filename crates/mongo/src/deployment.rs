@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::catalog::{self, Collection};
 use crate::config::Config;
-use crate::connect::{Server, Shape, connect};
+use crate::connect::{Server, Shape, connect, refused};
 use crate::cursor::{self, Slice};
 use crate::facts::{Content, Instant, Window};
 use crate::pace::Pace;
@@ -21,25 +21,27 @@ use crate::{metadata, oplog, ranges};
 /// What to take of a deployment, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// This database alone; all, with users, roles and the oplog's window, if none.
+    /// This database alone; all, with users and roles, if none.
     pub database: Option<String>,
     /// How many cursors read at the same time.
     pub jobs: usize,
     /// A collection of more bytes than twice this is read in ranges of about this many.
     pub range: u64,
+    /// Whether the oplog's window is taken too, of a replica set.
+    pub oplog: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { database: None, jobs: 4, range: 256 << 20 }
+        Self { database: None, jobs: 4, range: 256 << 20, oplog: true }
     }
 }
 
 /// A deployment, or one database of it. Nothing is ever written to it.
 ///
-/// Of a replica set that is taken as a whole, the oplog from before the first read to after the last is the last part: replayed over
-/// the collections it brings all to one instant. A standalone server has no oplog, and what is written while it is read may be in one
-/// collection and not in another; the facts of the origin say so.
+/// Of a replica set the oplog from before the first read to after the last is the last part, of one database what belongs to it:
+/// replayed over the collections it brings all to one instant. A standalone server has no oplog, and who may read one database alone
+/// may not see it: what is written meanwhile may then be in one collection and not in another. The facts of the origin say so.
 #[derive(Debug, Clone)]
 pub struct Deployment {
     /// How to reach it.
@@ -71,8 +73,8 @@ impl Deployment {
 
     async fn plan(&self, server: Server) -> Result<DeploymentSnapshot> {
         let database = self.options.database.as_deref();
-        let has_oplog = database.is_none() && matches!(server.shape, Shape::ReplicaSet(_));
-        let (collections, begin) = self.listed(&server, has_oplog).await?;
+        let (collections, begin) = self.listed(&server).await?;
+        let has_oplog = begin.is_some();
         let each = collections.into_iter().map(|collection| self.parts(&server, collection));
         let parts: Vec<Vec<Planned>> = stream::iter(each).buffered(ASKED).try_collect().await?;
         let mut planned = vec![plan::prelude(database, &server.version)?];
@@ -87,18 +89,22 @@ impl Deployment {
         // Whoever waits for the documents must not be the only one who is read.
         let width = self.options.jobs.max(1 + usize::from(has_oplog));
         let origin = origin(&server, database, begin);
-        let reader = Reader { server, begin, unread: Arc::new(unread), pace: Pace::default() };
+        let database = self.options.database.clone();
+        let reader = Reader { server, database, begin, unread: Arc::new(unread), pace: Pace::default() };
         Ok(DeploymentSnapshot { origin, parts, planned, width, reader })
     }
 
-    /// The collections, and where the oplog stood when there were these.
-    async fn listed(&self, server: &Server, has_oplog: bool) -> Result<(Vec<Collection>, Option<Instant>)> {
+    /// The collections, and where the oplog stood when there were these, if there is one that may be read.
+    async fn listed(&self, server: &Server) -> Result<(Vec<Collection>, Option<Instant>)> {
         let mut listed = self.collections(server).await?;
-        if !has_oplog {
+        if !self.options.oplog || !matches!(server.shape, Shape::ReplicaSet(_)) {
             return Ok((listed, None));
         }
         for _ in 0..ATTEMPTS {
-            let begin = oplog::begin(&server.client).await?;
+            let begin = match oplog::begin(&server.client).await {
+                Err(error) if self.options.database.is_some() && refused(&error) => return Ok((listed, None)),
+                begin => begin?,
+            };
             let again = self.collections(server).await?;
             if again == listed {
                 return Ok((listed, Some(begin)));
@@ -169,6 +175,8 @@ struct DeploymentSnapshot {
 #[derive(Debug, Clone)]
 struct Reader {
     server: Server,
+    /// The one database that is taken.
+    database: Option<String>,
     /// Where the oplog stood before anything was read.
     begin: Option<Instant>,
     /// The parts whose documents have not been read to their end.
@@ -224,7 +232,7 @@ impl Reader {
                 let turn = replies.turn().await;
                 let found = cursor::open(&database, source, slice, reply.documents).await?;
                 let doing = || format!("read {}.{source}", of.database);
-                facts.documents = Some(cursor::write(found, replies, turn, doing, |_| Ok(()), &mut out).await?);
+                facts.documents = Some(cursor::write(found, replies, turn, doing, cursor::whole, &mut out).await?);
                 metadata::still_holds(&database, of, source).await?;
                 self.unread.send_if_modified(|unread| unread.remove(&planned.part.name));
             }
@@ -234,7 +242,7 @@ impl Reader {
                 // The sender is ours: it does not go away.
                 let _ = unread.wait_for(HashSet::is_empty).await;
                 let window = Window { from, to: oplog::newest(client).await? };
-                facts.documents = Some(oplog::copy(client, window, &mut out).await?);
+                facts.documents = Some(oplog::copy(client, window, self.database.as_deref(), &mut out).await?);
                 facts.window = Some(window);
             }
         }

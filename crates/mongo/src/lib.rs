@@ -33,6 +33,7 @@ mod metadata;
 mod mongo_error;
 mod oplog;
 mod oplog_entry;
+mod oplog_share;
 mod pace;
 mod plan;
 mod ranges;

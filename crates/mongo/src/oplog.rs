@@ -1,5 +1,7 @@
 //! What happens while collections are read, out of a replica set's oplog: replayed over what was read, all is of one instant.
 
+use std::borrow::Cow;
+
 use backup_core::{Error, Result};
 use bson::{Document, RawDocument, Timestamp, doc};
 use mongodb::{Client, Collection};
@@ -9,6 +11,7 @@ use crate::cursor::{reply, write};
 use crate::digest::Counted;
 use crate::facts::{Instant, Window};
 use crate::mongo_error::mongo_error;
+use crate::oplog_share::Share;
 use crate::pace::Pace;
 
 /// About how large an entry is, in bytes: they are as large as what is written.
@@ -43,15 +46,31 @@ async fn end_of(client: &Client, direction: i32) -> Result<Instant> {
     ts.map(Instant::from).ok_or_else(|| Error::failed("the oplog is empty").with_hint("look at the state of the replica set"))
 }
 
-/// Writes the entries of a window, and makes sure that all of them were still there.
-pub(crate) async fn copy(client: &Client, window: Window, out: &mut (impl AsyncWrite + Unpin)) -> Result<Counted> {
+/// Writes the entries of a window, of all databases or what belongs to one, and makes sure that all of them were still there.
+pub(crate) async fn copy(
+    client: &Client,
+    window: Window,
+    database: Option<&str>,
+    out: &mut (impl AsyncWrite + Unpin),
+) -> Result<Counted> {
     let [from, to] = [window.from, window.to].map(Timestamp::from);
     let oplog = oplog(client);
-    let entries = oplog.find(doc! { "ts": { "$gte": from, "$lte": to } }).batch_size(reply(ENTRY, 1).documents);
+    let mut which = doc! { "ts": { "$gte": from, "$lte": to } };
+    let mut share = database.map(Share::of);
+    which.extend(share.as_ref().map(Share::filter).unwrap_or_default());
+    let entries = oplog.find(which).batch_size(reply(ENTRY, 1).documents);
     let cursor = entries.batch().await.map_err(|error| mongo_error("read the oplog", &error))?;
     // Nothing else is read any more.
     let replies = Pace::default().replies(0);
-    let written = write(cursor, replies, None, || "read the oplog".to_owned(), replayable, out).await?;
+    let kept = |entry| {
+        let kept = match &mut share {
+            Some(share) => share.part(entry)?,
+            None => Some(Cow::Borrowed(entry)),
+        };
+        kept.as_deref().map_or(Ok(()), replayable)?;
+        Ok(kept)
+    };
+    let written = write(cursor, replies, None, || "read the oplog".to_owned(), kept, out).await?;
     // What was written over before it was read is older than the oldest that is there now.
     if end_of(client, 1).await? > window.from {
         return Err(Error::failed(

@@ -5,7 +5,7 @@ use bson::spec::BinarySubtype;
 use bson::{RawBsonRef, RawDocument};
 
 /// How deep entries lie in entries: the server nests once.
-const DEEPEST: usize = 4;
+pub(crate) const DEEPEST: usize = 4;
 
 /// An entry.
 #[derive(Debug)]
@@ -112,7 +112,8 @@ pub(crate) fn command(object: &RawDocument) -> Option<(&str, RawBsonRef<'_>)> {
     Some((name.as_str(), value))
 }
 
-fn transaction(entry: &RawDocument) -> Option<Transaction> {
+/// The transaction that an entry belongs to, if that may have several.
+pub(crate) fn transaction(entry: &RawDocument) -> Option<Transaction> {
     // Many inserts that are retried together are no transaction.
     if entry.get_i32("multiOpType").is_ok_and(|kind| kind == 1) {
         return None;

@@ -141,6 +141,13 @@ async fn a_whole_replica_set_behind_a_password_goes_into_a_bucket() {
     // With and without its slash a prefix is the same.
     let (_, out, _) = command(&["--to", "s3://mybucket/some/where", "list"]);
     assert_eq!(out.lines().count(), 2, "{out}");
+    // Of one database its share of the oplog comes too, unless it is left out.
+    for (option, has_oplog) in [("--verify", true), ("--no-oplog", false)] {
+        let (code, _, err) = command(&["backup", "s3://mybucket", &server.host(), "corpus-other", option]);
+        assert!(code == 0 && !err.contains("no one instant"), "{err}");
+        let (_, out, _) = command(&["--to", "s3://mybucket", "--job", "corpus-other", "--json", "show", "latest"]);
+        assert!(out.contains("corpus-other/types.bson") && out.contains("oplog.bson") == has_oplog, "{option}: {out}");
+    }
     let (code, _, err) = command(&["backup", "s3://mybucket", &format!("mongodb://root:x@{}", server.host()), "corpus"]);
     assert!(code == 2 && err.contains("--password-file"), "{err}");
     let mut wrong = mongo_healer(scratch.path());

@@ -143,7 +143,7 @@ async fn move_over(cx: &Context, place: &Place<'_>, counted: Counted, described:
     let (database, from) = (place.database.clone(), format!("{BUCKETS}{}", place.work));
     let body = body::piped(move |mut writer| async move {
         let cursor = cursor::open(&database, &from, &Slice::All, 1000).await?;
-        cursor::write(cursor, Pace::default().replies(0), None, || format!("read {from}"), |_| Ok(()), &mut writer)
+        cursor::write(cursor, Pace::default().replies(0), None, || format!("read {from}"), cursor::whole, &mut writer)
             .await
             .map(drop)
     });

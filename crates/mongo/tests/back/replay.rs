@@ -162,6 +162,35 @@ async fn a_set_that_is_written_to_comes_back_as_it_was_at_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_database_comes_back_as_it_was_at_the_end_and_has_nothing_of_others() {
+    let Some(server) = Mongod::replica_set().await else { return };
+    let Some(other) = Mongod::start().await else { return };
+    let source = server.client();
+    fill(&source).await;
+    let taken = Taken::of(
+        &server,
+        Some("bank"),
+        Meanwhile(source.clone(), |client| {
+            Box::pin(async move {
+                // What is renamed elsewhere is nobody's concern.
+                client.database("aside").create_collection("old").await.expect("created");
+                run(&client.database("admin"), doc! { "renameCollection": "aside.old", "to": "aside.new" }).await;
+                write(&client).await;
+            })
+        }),
+    )
+    .await;
+    let before = hash(&source.database("bank")).await;
+    let oplog = taken.dump().await.oplog().await.expect("read").expect("an oplog");
+    let oplog = body::to_vec(oplog, 1 << 30).await.expect("whole");
+    let has = |text: &str| oplog.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    assert!(has("bank.a") && !has(ASIDE) && !has("aside"));
+    taken.restore(&other.host(), &Selection::default(), true).await.expect("restored");
+    let again = other.client().database("bank");
+    assert_eq!((sum(&again).await, hash(&again).await), (ALL, before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_replay_is_told_before_anything_is_filled() {
     let Some(server) = Mongod::replica_set().await else { return };
     let setup = MongodSetup { password: Some("s3cret".to_owned()), ..MongodSetup::default() };
@@ -169,7 +198,7 @@ async fn who_may_not_replay_is_told_before_anything_is_filled() {
     fill(&server.client()).await;
     let taken = Taken::of(
         &server,
-        None,
+        Some("bank"),
         Meanwhile(server.client(), |client| {
             Box::pin(async move {
                 client.database("bank").collection("a").insert_one(doc! { "_id": "new" }).await.expect("inserted");

@@ -8,8 +8,8 @@ use crate::{deployment, files, snapshot};
 
 const PASSWORD: &str = "p@ss/w:rd ä";
 
-async fn with_password() -> Option<Mongod> {
-    let setup = MongodSetup { password: Some(PASSWORD.to_owned()), ..MongodSetup::default() };
+async fn with_password(replica_set: bool) -> Option<Mongod> {
+    let setup = MongodSetup { password: Some(PASSWORD.to_owned()), replica_set, ..MongodSetup::default() };
     let server = Mongod::start_with(&setup).await?;
     let client = server.client();
     client.database("app").collection::<Document>("users").insert_one(doc! { "_id": 1 }).await.expect("stored");
@@ -34,7 +34,7 @@ fn config(server: &Mongod, user: &str, password: &str, source: Option<&str>) -> 
 
 #[tokio::test]
 async fn the_role_backup_takes_all_with_users_and_a_reader_its_own_database() {
-    let Some(server) = with_password().await else { return };
+    let Some(server) = with_password(true).await else { return };
     let mut all = deployment(&server, None);
     all.config = config(&server, "backup", PASSWORD, None);
     let files = files(&*snapshot(&all).await.expect("a snapshot")).await.expect("all is read");
@@ -46,7 +46,16 @@ async fn the_role_backup_takes_all_with_users_and_a_reader_its_own_database() {
     own.config = config(&server, "reader", PASSWORD, Some("app"));
     let files = crate::files(&*snapshot(&own).await.expect("a snapshot")).await.expect("all is read");
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
-    assert_eq!(names, ["app/prelude.json", "app/users.bson", "app/users.metadata.json"]);
+    assert_eq!(names, ["app/prelude.json", "app/users.bson", "app/users.metadata.json"], "a reader may not see the oplog");
+    own.config = config(&server, "backup", PASSWORD, None);
+    let taken = snapshot(&own).await.expect("a snapshot");
+    assert_eq!(taken.origin().facts["instant"], "end of the oplog");
+    assert!(taken.parts().iter().any(|part| part.name.as_str() == "oplog.bson"));
+    own.options.oplog = false;
+    let taken = snapshot(&own).await.expect("a snapshot");
+    assert_eq!((&taken.origin().facts["instant"], taken.parts().len()), (&"none".into(), 3));
+    own.options.oplog = true;
+    own.config = config(&server, "reader", PASSWORD, Some("app"));
     for database in [None, Some("other")] {
         own.options.database = database.map(str::to_owned);
         let error = snapshot(&own).await.expect_err("no right");
@@ -59,7 +68,7 @@ async fn the_role_backup_takes_all_with_users_and_a_reader_its_own_database() {
 
 #[tokio::test]
 async fn a_wrong_password_is_one_line_without_it() {
-    let Some(server) = with_password().await else { return };
+    let Some(server) = with_password(false).await else { return };
     for (user, password, source) in
         [("backup", "wr0ng/s3cret", None), ("reader", PASSWORD, None), ("nobody", "wr0ng", Some("app"))]
     {
