@@ -1,5 +1,6 @@
 //! The program against a real server: what lies in the sink afterwards opens with stock tools and is what the server holds.
 
+mod at_once;
 mod faults;
 mod from_tsuru;
 mod healing;
