@@ -11,6 +11,7 @@ use crate::cursor::{reply, write};
 use crate::digest::Counted;
 use crate::facts::{Instant, Window};
 use crate::mongo_error::mongo_error;
+use crate::oplog_entry::command;
 use crate::oplog_share::Share;
 use crate::pace::Pace;
 
@@ -62,15 +63,8 @@ pub(crate) async fn copy(
     let cursor = entries.batch().await.map_err(|error| mongo_error("read the oplog", &error))?;
     // Nothing else is read any more.
     let replies = Pace::default().replies(0);
-    let kept = |entry| {
-        let kept = match &mut share {
-            Some(share) => share.part(entry)?,
-            None => Some(Cow::Borrowed(entry)),
-        };
-        kept.as_deref().map_or(Ok(()), replayable)?;
-        Ok(kept)
-    };
-    let written = write(cursor, replies, None, || "read the oplog".to_owned(), kept, out).await?;
+    let written =
+        write(cursor, replies, None, || "read the oplog".to_owned(), |entry| keep(share.as_mut(), entry), out).await?;
     // What was written over before it was read is older than the oldest that is there now.
     if end_of(client, 1).await? > window.from {
         return Err(Error::failed(
@@ -81,12 +75,24 @@ pub(crate) async fn copy(
     Ok(written)
 }
 
+/// What of an entry is taken.
+fn keep<'e>(share: Option<&mut Share>, entry: &'e [u8]) -> Result<Option<Cow<'e, [u8]>>> {
+    let kept = match share {
+        Some(share) => share.part(entry)?,
+        None => Some(Cow::Borrowed(entry)),
+    };
+    kept.as_deref().map_or(Ok(()), replayable)?;
+    Ok(kept)
+}
+
 /// Refuses an entry that cannot be replayed over collections that were read at different instants.
 fn replayable(entry: &[u8]) -> Result<()> {
     let spoilt = |error| Error::damaged("an entry of the oplog is not BSON").with_source(error);
     let entry = RawDocument::from_bytes(entry).map_err(spoilt)?;
     let namespace = entry.get_str("ns").unwrap_or_default();
-    let does = |command: &str| entry.get_document("o").is_ok_and(|o| o.get(command).is_ok_and(|value| value.is_some()));
+    // A document may have such a field too.
+    let object = entry.get_document("o").ok().filter(|_| entry.get_str("op").is_ok_and(|op| op == "c"));
+    let does = |name: &str| object.and_then(command).is_some_and(|(command, _)| command == name);
     let what = match namespace {
         "admin.system.version" => "the version of the deployment's features changed",
         _ if does("renameCollection") => "a collection was renamed",
@@ -110,6 +116,8 @@ mod tests {
         assert_eq!(check(doc! { "ns": "app.$cmd", "op": "c", "o": { "create": "users" } }), Ok(()));
         let renamed = check(doc! { "ns": "app.$cmd", "op": "c", "o": { "renameCollection": "app.a", "to": "app.b" } });
         assert!(renamed.expect_err("refused").contains("renamed"));
+        let like_it = doc! { "ns": "app.users", "op": "i", "o": { "renameCollection": "app.a", "to": "app.b" } };
+        assert_eq!(check(like_it), Ok(()));
         assert!(check(doc! { "ns": "admin.system.version", "op": "u", "o": {} }).is_err());
         assert!(replayable(&[1, 2, 3]).is_err());
     }
