@@ -25,6 +25,7 @@ mod pg;
 mod pymongo;
 pub mod random;
 mod rgw;
+mod rsync;
 mod small_disk;
 pub mod usage;
 
@@ -38,4 +39,5 @@ pub use crate::mongo_set::MongodSet;
 pub use crate::pg::{Major, Server, Setup};
 pub use crate::pymongo::pymongo;
 pub use crate::rgw::{Rgw, S3Keys};
+pub use crate::rsync::rsync;
 pub use crate::small_disk::SmallDisk;
