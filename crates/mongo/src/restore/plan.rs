@@ -126,3 +126,42 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use backup_core::{Kind, body};
+    use bson::doc;
+    use bson::spec::BinarySubtype;
+
+    use super::*;
+
+    fn planned(name: &str, uuid: &str) -> Planned {
+        let (database, collection) = ("app".to_owned(), name.to_owned());
+        Planned {
+            listed: Listed { database: database.clone(), collection, kind: CollectionType::Collection, counted: None },
+            is_in_dump: true,
+            described: Described::default(),
+            key: Some(uuid.repeat(16)),
+            is_written: false,
+            database,
+            name: name.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_told_by_its_uuid_and_by_no_other() {
+        let ui = bson::Binary { subtype: BinarySubtype::Uuid, bytes: vec![1; 16] };
+        let entry = doc! { "op": "i", "ns": "app.a", "ui": ui, "o": { "_id": 1 } }.to_vec().expect("BSON");
+        let window = Window::read(&mut Documents::new(body::from_bytes(entry), "oplog.bson"), |_, _| true).await;
+        let window = window.expect("a window");
+        let follow = |collections| {
+            let mut plan = Plan { collections, window: None, dropped: Vec::new(), is_whole: true };
+            let followed = plan.follow(&window, &Selection::default()).map_err(|error| error.kind());
+            followed.map(|()| plan.collections.iter().map(|of| of.is_written).collect::<Vec<bool>>())
+        };
+        assert_eq!(follow(vec![planned("a", "01"), planned("b", "02")]), Ok(vec![true, false]));
+        assert_eq!(follow(vec![planned("a", "01"), planned("b", "01")]), Err(Kind::Damaged));
+        // Of another than the backup has there is nothing that the entry could change.
+        assert_eq!(follow(vec![planned("a", "02")]), Err(Kind::Damaged));
+    }
+}
