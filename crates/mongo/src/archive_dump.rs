@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use backup_core::{Body, Doing, Error, Key, Kind, Result, Sink, body};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-use crate::archive::{Archive, MAGIC, Piece};
+use crate::archive::{Archive, Archived, MAGIC, Piece};
 use crate::described::Described;
 use crate::digest::Counted;
 use crate::dump::{Dump, Listed};
@@ -30,11 +30,12 @@ pub struct ArchiveDump {
     collections: BTreeMap<(String, String), Found>,
 }
 
+/// A collection in an archive.
 #[derive(Debug, Default)]
-struct Found {
+pub(crate) struct Found {
     /// Under which name its documents come, and what they are.
     documents: Option<(String, Counted)>,
-    described: Described,
+    pub(crate) described: Described,
 }
 
 impl ArchiveDump {
@@ -100,9 +101,13 @@ async fn open(sink: &dyn Sink, key: &Key) -> Result<Archive> {
     Archive::open(plain(sink, key).await?).await
 }
 
-/// The file, decompressed if it is.
 async fn plain(sink: &dyn Sink, key: &Key) -> Result<Body> {
-    let mut body = BufReader::with_capacity(body::CHUNK, sink.get(key, None).await?);
+    decompressed(sink.get(key, None).await?).await
+}
+
+/// A body, decompressed if it is compressed.
+pub(crate) async fn decompressed(body: Body) -> Result<Body> {
+    let mut body = BufReader::with_capacity(body::CHUNK, body);
     if !body.fill_buf().await?.starts_with(&GZIP) {
         return Ok(Box::pin(body));
     }
@@ -124,9 +129,14 @@ async fn read_through(sink: &dyn Sink, key: &Key) -> Result<BTreeMap<(String, St
             counted.add(&buffer);
         }
     }
-    counted.resize(archive.collections().len(), None);
+    found(archive.collections(), counted)
+}
+
+/// The collections of an archive, and what was counted of them in this order, if it was.
+pub(crate) fn found(archived: &[Archived], mut counted: Vec<Option<Counted>>) -> Result<BTreeMap<(String, String), Found>> {
+    counted.resize(archived.len(), None);
     let mut collections = BTreeMap::<_, Found>::new();
-    for (archived, counted) in archive.collections().iter().zip(counted) {
+    for (archived, counted) in archived.iter().zip(counted) {
         // The oplog belongs to no database.
         if archived.database.is_empty() {
             continue;
@@ -156,7 +166,7 @@ mod tests {
     use bson::doc;
 
     use super::*;
-    use crate::archive::{ArchiveHeader, ArchiveWriter, Archived};
+    use crate::archive::{ArchiveHeader, ArchiveWriter};
     use crate::documents::Documents;
 
     #[tokio::test]

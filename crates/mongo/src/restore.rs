@@ -1,5 +1,6 @@
 //! Brings collections back: of a dump all, a database, or one, under the same name or another.
 
+mod archived;
 mod collection;
 mod insert;
 pub(crate) mod mark;
@@ -17,6 +18,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::{Client, Database};
 
+pub use self::archived::restore_archive;
 pub use self::collection::Outcome;
 pub(crate) use self::collection::{Place, build, count, restore as restore_collection, source};
 use self::collection::{bound_beside, discard, fill_beside, index_beside, into_place};
@@ -111,41 +113,63 @@ pub async fn restore(
     for name in &plan.dropped {
         cx.tell(Event::Warning { what: &format!("{name} was dropped while the backup was taken: it is not restored") });
     }
-    let mut there: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for Planned { database, .. } in &plan.collections {
-        if !there.contains_key(database.as_str()) {
-            there.insert(database, cx.unless_cancelled(names(client, database)).await?);
-        }
-    }
-    let is_there = |of: &&Planned| there.get(of.database.as_str()).is_some_and(|names| names.contains(&of.name));
-    if let Some(Planned { database, name, .. }) = plan.collections.iter().find(is_there) {
-        return Err(taken(database, name).with_hint("restore under another name, or rename or drop what is there first"));
-    }
-    let owner = cx.unless_cancelled(owner(client)).await?;
-    for database in there.keys() {
-        sweep(cx, client, &client.database(database), &owner, run).await?;
-    }
-    cx.tell(Event::Begun { what: "restore", parts: plan.collections.len(), bytes: None });
+    let owner = begin(cx, client, run, &plan.collections).await?;
     let databases: Vec<Database> = plan.collections.iter().map(|of| client.database(&of.database)).collect();
-    let each = plan.collections.iter().zip(&databases).enumerate();
-    let each: Vec<(&Planned, Place<'_>)> = each
-        .map(|(number, (of, database))| {
-            (of, Place { client, database, name: &of.name, work: run.name(&owner, number), options })
-        })
-        .collect();
+    let each = places(client, run, &owner, &plan.collections, &databases, options);
     let restored = bring_back(cx, client, dump, &plan, &each).await;
-    if restored.is_err() {
-        // What has its name already is not found under the other.
-        for (_, place) in &each {
-            discard(place).await;
-        }
-    }
+    leave(&each, restored.is_ok()).await;
     let mut restored = restored?;
     if selection.users {
         // Behind what they are for.
         users::add(cx, client, run, dump, selection, options, &mut restored).await?;
     }
     Ok(restored)
+}
+
+/// Makes sure that no name is taken, drops what dead runs have left, and says whose the connection is.
+async fn begin(cx: &Context, client: &Client, run: &Run, planned: &[Planned]) -> Result<String> {
+    let mut there: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for Planned { database, .. } in planned {
+        if !there.contains_key(database.as_str()) {
+            there.insert(database, cx.unless_cancelled(names(client, database)).await?);
+        }
+    }
+    let is_there = |of: &&Planned| there.get(of.database.as_str()).is_some_and(|names| names.contains(&of.name));
+    if let Some(Planned { database, name, .. }) = planned.iter().find(is_there) {
+        return Err(taken(database, name).with_hint("restore under another name, or rename or drop what is there first"));
+    }
+    let owner = cx.unless_cancelled(owner(client)).await?;
+    for database in there.keys() {
+        sweep(cx, client, &client.database(database), &owner, run).await?;
+    }
+    cx.tell(Event::Begun { what: "restore", parts: planned.len(), bytes: None });
+    Ok(owner)
+}
+
+/// Where each goes.
+fn places<'a>(
+    client: &'a Client,
+    run: &Run,
+    owner: &str,
+    planned: &'a [Planned],
+    databases: &'a [Database],
+    options: &'a RestoreOptions,
+) -> Vec<(&'a Planned, Place<'a>)> {
+    let each = planned.iter().zip(databases).enumerate();
+    each.map(|(number, (of, database))| {
+        (of, Place { client, database, name: &of.name, work: run.name(owner, number), options })
+    })
+    .collect()
+}
+
+/// Drops what lies beside, unless all went well: then nothing does.
+async fn leave(each: &[(&Planned, Place<'_>)], is_well: bool) {
+    if !is_well {
+        // What has its name already is not found under the other.
+        for (_, place) in each {
+            discard(place).await;
+        }
+    }
 }
 
 /// Fills all beside, replays, and gives all their names.
@@ -183,6 +207,17 @@ async fn bring_back(
             *counted = cx.unless_cancelled(count(place.database, &filled)).await?;
         }
     }
+    finish(cx, each, counted, restored).await
+}
+
+/// Builds the indexes of all that lies beside, which has what was `counted`, and gives all their names.
+async fn finish(
+    cx: &Context,
+    each: &[(&Planned, Place<'_>)],
+    counted: Vec<Counted>,
+    mut restored: Restored,
+) -> Result<Restored> {
+    let jobs = each.first().map_or(1, |(_, place)| place.options.jobs.max(1));
     let indexing = each.iter().map(|(of, place)| async move {
         let indexed = cx.unless_cancelled(index_beside(place, &of.described)).await;
         indexed.doing(|| format!("restore {}", of.listed))

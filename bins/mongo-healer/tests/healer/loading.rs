@@ -55,6 +55,40 @@ async fn a_folder_and_an_archive_compressed_or_not_and_the_object_of_backup_bash
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_archive_comes_through_a_pipe_compressed_or_not() {
+    let Some(server) = Mongod::start().await else { return };
+    mongo_corpus::load(&server.client()).await;
+    let scratch = tempfile::tempdir().expect("a folder");
+    let (state, sink, host) = (scratch.path().join("state"), text(&scratch.path().join("sink")), server.host());
+    assert_eq!(run(&state, &["backup", &sink, &host, "corpus"]).0, 0);
+    let before = plain(hash(&server, "corpus").await);
+    // What the first writes, changed on the way, the second reads.
+    let through = |filter: &str, name: &str| {
+        let ours = env!("CARGO_BIN_EXE_mongo-healer");
+        let script = format!(
+            "\"$0\" --to \"$1\" --job corpus archive latest | {filter} | \"$0\" load - \"$2\" --database corpus --as \"$3\""
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, ours, &sink, &host, name]).env("BACKUP_STATE", &state).stdin(Stdio::null());
+        told(&command.output().expect("sh runs"))
+    };
+    for (filter, name) in [("cat", "plain"), ("gzip -1", "gzipped")] {
+        let (code, out, err) = through(filter, name);
+        assert!(code == 0 && out.starts_with("loaded "), "{filter}: {code} {out}{err}");
+        assert_eq!(plain(hash(&server, name).await), before, "{filter}");
+        let (code, _, err) = through(filter, name);
+        assert!(code == 1 && err.contains("there is a collection"), "{filter}: {code} {err}");
+    }
+    for (filter, says) in [("head -c 90000", "breaks off"), ("gzip -1 | head -c 20000", "gzip breaks off"), ("true", "")] {
+        let (code, out, err) = through(filter, "cut");
+        assert!(code == 4 && out.is_empty() && err.contains(says), "{filter}: {code} {out}{err}");
+    }
+    let names = server.client().list_database_names().await.expect("names");
+    let left = server.client().database("cut").list_collection_names().await.expect("names");
+    assert!(left.iter().all(|name| name == "system.views"), "{names:?} {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_whole_or_no_dump_is_told_before_anything_is_written() {
     let Some(server) = Mongod::start().await else { return };
     let scratch = tempfile::tempdir().expect("a folder");

@@ -178,18 +178,22 @@ async fn fill(
     let capped = described.options.get_bool("capped").unwrap_or(false);
     let how = How { workers: if capped { 1 } else { place.options.workers }, keeps: false };
     let Inserted { counted, .. } = insert(cx, place.database, target, &mut documents, how).await?;
-    let differs = |of: &str, says: Counted| {
-        let tell = |counted: Counted| format!("{} documents with the digest {}", counted.documents, counted.digest);
-        Error::new(Kind::Differs, format!("{of} {}, and {} came", tell(says), tell(counted)))
-    };
     if let Some(says) = listed.counted.filter(|says| *says != counted) {
-        return Err(differs("the backup has", says).with_kind(Kind::Damaged));
+        return Err(differs("the backup has", says, counted).with_kind(Kind::Damaged));
     }
-    let there = cx.unless_cancelled(count(place.database, target)).await?;
-    if there != counted {
-        return Err(differs("the server has stored", there));
-    }
+    is_stored(cx, place, target, counted).await?;
     Ok(counted)
+}
+
+/// Reads what was filled from the server, and fails unless it is what came.
+pub(crate) async fn is_stored(cx: &Context, place: &Place<'_>, target: &str, counted: Counted) -> Result<()> {
+    let there = cx.unless_cancelled(count(place.database, target)).await?;
+    if there == counted { Ok(()) } else { Err(differs("the server has stored", there, counted)) }
+}
+
+fn differs(of: &str, says: Counted, came: Counted) -> Error {
+    let tell = |counted: Counted| format!("{} documents with the digest {}", counted.documents, counted.digest);
+    Error::new(Kind::Differs, format!("{of} {}, and {} came", tell(says), tell(came)))
 }
 
 /// Counts and digests what is in a collection.

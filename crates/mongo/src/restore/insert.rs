@@ -55,28 +55,68 @@ pub(crate) async fn insert(
     documents: &mut Documents,
     how: How,
 ) -> Result<Inserted> {
-    let ordered = how.workers <= 1;
-    let mut inserted = Inserted { counted: Counted::default(), added: 0 };
-    let mut sending = JoinSet::new();
-    let (mut on_their_way, mut ended) = (0, false);
-    while !ended || !sending.is_empty() {
-        if ended || sending.len() >= how.workers.max(1) || on_their_way > MOST_BYTES {
-            if let Some(sent) = cx.unless_cancelled(async { Ok(sending.join_next().await) }).await? {
-                let (size, added) = sent.map_err(|_| Error::failed("a task that inserted was cut off"))??;
-                on_their_way -= size;
-                inserted.added += added;
-            }
-            continue;
+    let mut sending = Sending::new(how.workers);
+    let (mut counted, mut ended) = (Counted::default(), false);
+    while !ended {
+        sending.room(cx).await?;
+        let mut batch = Batch::new(collection, how.workers <= 1);
+        ended = !cx.unless_cancelled(batch.fill(documents, &mut counted)).await?;
+        sending.send(database, collection, batch, how.keeps)?;
+    }
+    sending.all(cx).await?;
+    Ok(Inserted { counted, added: sending.added })
+}
+
+/// Batches on their way to the server.
+pub(crate) struct Sending {
+    tasks: JoinSet<Result<(usize, u64)>>,
+    /// How many may be on their way at once.
+    workers: usize,
+    /// How many bytes are.
+    bytes: usize,
+    /// How many documents the server did not have.
+    added: u64,
+}
+
+impl Sending {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { tasks: JoinSet::new(), workers: workers.max(1), bytes: 0, added: 0 }
+    }
+
+    /// Waits until one more may be on its way.
+    pub(crate) async fn room(&mut self, cx: &Context) -> Result<()> {
+        while self.tasks.len() >= self.workers || self.bytes > MOST_BYTES {
+            self.one(cx).await?;
         }
-        let mut batch = Batch::new(collection, ordered);
-        ended = !cx.unless_cancelled(batch.fill(documents, &mut inserted.counted)).await?;
+        Ok(())
+    }
+
+    /// Waits until all have arrived.
+    pub(crate) async fn all(&mut self, cx: &Context) -> Result<()> {
+        while !self.tasks.is_empty() {
+            self.one(cx).await?;
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, cx: &Context) -> Result<()> {
+        if let Some(sent) = cx.unless_cancelled(async { Ok(self.tasks.join_next().await) }).await? {
+            let (size, added) = sent.map_err(|_| Error::failed("a task that inserted was cut off"))??;
+            self.bytes -= size;
+            self.added += added;
+        }
+        Ok(())
+    }
+
+    /// Sends a batch, if there is something in it.
+    pub(crate) fn send(&mut self, database: &Database, collection: &str, batch: Batch, keeps: bool) -> Result<()> {
         if batch.count > 0 {
             let command = batch.finish()?;
-            on_their_way += command.as_bytes().len();
-            sending.spawn(send(database.clone(), collection.to_owned(), command, how.keeps));
+            self.bytes += command.as_bytes().len();
+            self.tasks.spawn(send(database.clone(), collection.to_owned(), command, keeps));
         }
+        Ok(())
     }
-    Ok(inserted)
 }
 
 /// Sends a batch and returns its size, and how many documents the server did not have.
@@ -137,7 +177,7 @@ fn number(value: Option<&bson::Bson>) -> Option<u64> {
 }
 
 /// The command of a batch, put together as bytes.
-struct Batch {
+pub(crate) struct Batch {
     bytes: Vec<u8>,
     /// Where the array of documents begins.
     array: usize,
@@ -145,7 +185,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(collection: &str, ordered: bool) -> Self {
+    pub(crate) fn new(collection: &str, ordered: bool) -> Self {
         let command = rawdoc! {
             "insert": collection, "ordered": ordered, "bypassDocumentValidation": true,
             "writeConcern": { "w": "majority" },
@@ -159,13 +199,30 @@ impl Batch {
         Self { bytes, array, count: 0 }
     }
 
+    /// Whether there is enough in it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count >= MOST || self.bytes.len() >= BATCH
+    }
+
+    /// Takes one more document, which is sound.
+    pub(crate) fn push(&mut self, document: &[u8]) {
+        self.name_next();
+        self.bytes.extend_from_slice(document);
+        self.count += 1;
+    }
+
+    /// Writes what stands before a document.
+    fn name_next(&mut self) {
+        self.bytes.push(3);
+        self.bytes.extend_from_slice(self.count.to_string().as_bytes());
+        self.bytes.push(0);
+    }
+
     /// Takes documents until there are enough; whether there may be more.
     async fn fill(&mut self, documents: &mut Documents, counted: &mut Counted) -> Result<bool> {
-        while self.count < MOST && self.bytes.len() < BATCH {
+        while !self.is_full() {
             let before = self.bytes.len();
-            self.bytes.push(3);
-            self.bytes.extend_from_slice(self.count.to_string().as_bytes());
-            self.bytes.push(0);
+            self.name_next();
             let start = self.bytes.len();
             if documents.append(&mut self.bytes).await?.is_none() {
                 self.bytes.truncate(before);
@@ -209,6 +266,9 @@ mod tests {
         let mut batch = Batch::new("users", false);
         assert!(!batch.fill(&mut documents, &mut counted).await.expect("whole"));
         assert_eq!((batch.count, counted.documents), (5, 5));
+        let mut pushed = Batch::new("users", false);
+        (0..5).for_each(|i| pushed.push(&doc! { "_id": i }.to_vec().expect("bytes")));
+        assert_eq!(pushed.bytes, batch.bytes);
         let command = batch.finish().expect("BSON");
         crate::bson_check::check(command.as_bytes()).expect("sound");
         let command = bson::Document::from_reader(command.as_bytes()).expect("BSON");

@@ -11,5 +11,6 @@ mod restoring;
 mod scene;
 mod seed;
 mod series;
+mod streamed;
 mod subsets;
 mod users;
