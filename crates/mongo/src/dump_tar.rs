@@ -151,6 +151,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ranges_of_a_collection_are_one_file_in_their_order() {
+        let part = |file: &str, range: Option<u32>, size: u64| {
+            let mut facts = PartFacts::new(crate::facts::Content::Documents, file.to_owned());
+            facts.range = range;
+            let name = range.map_or_else(|| file.to_owned(), |range| format!("{file}#{range:04}"));
+            let part = serde_json::json!({ "name": name, "size": size, "sha256": "0".repeat(64), "files": [], "facts": facts });
+            serde_json::from_value::<StoredPart>(part).expect("a part")
+        };
+        let parts = [part("app/a.bson", Some(0), 3), part("app/a.bson", Some(1), 4), part("app/b.bson", None, 5)];
+        let found = members(&parts).expect("members");
+        let found: Vec<_> = found.iter().map(|member| (member.path.as_str(), member.size, member.parts.len())).collect();
+        assert_eq!(found, [("dump/app/a.bson", 7, 2), ("dump/app/b.bson", 5, 1)]);
+        assert!(members(&[part("app/a.bson", Some(0), u64::MAX), part("app/a.bson", Some(1), 1)]).is_err());
+    }
+
+    #[test]
     fn a_header_is_a_record_with_its_sum_and_long_names_stand_before_it() {
         let short = header("dump/app/users.bson", 7, 1_700_000_000, b'0');
         assert_eq!((short.len(), &short[124..136], &short[257..265]), (512, &b"00000000007\0"[..], &b"ustar\x0000"[..]));
