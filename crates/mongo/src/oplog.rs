@@ -118,6 +118,8 @@ mod tests {
         assert!(renamed.expect_err("refused").contains("renamed"));
         let like_it = doc! { "ns": "app.users", "op": "i", "o": { "renameCollection": "app.a", "to": "app.b" } };
         assert_eq!(check(like_it), Ok(()));
+        let imported = check(doc! { "ns": "app.$cmd", "op": "c", "o": { "importCollection": "app.a" } });
+        assert!(imported.expect_err("refused").contains("imported"));
         assert!(check(doc! { "ns": "admin.system.version", "op": "u", "o": {} }).is_err());
         assert!(replayable(&[1, 2, 3]).is_err());
     }

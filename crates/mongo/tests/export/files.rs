@@ -41,6 +41,11 @@ async fn every_file_is_there_under_its_name_and_holds_what_a_cursor_returns() {
     mongo_corpus::load(&client).await;
     let taken = snapshot(&deployment(&server, None)).await.expect("a snapshot");
     assert_eq!(taken.origin().facts["instant"], "none", "a standalone server has no oplog");
+    // Users and roles come when what they are for is there, a view when there is what it shows.
+    let parts: Vec<&str> = taken.parts().iter().map(|part| part.name.as_str()).collect();
+    assert!(parts.iter().map(|name| name.starts_with("admin/")).is_sorted(), "{parts:?}");
+    let last = parts.iter().rfind(|name| name.starts_with("corpus/"));
+    assert_eq!(last, Some(&"corpus/view.metadata.json"), "{parts:?}");
     let files = files(&*taken).await.expect("all is read");
 
     let mut names: BTreeSet<String> =

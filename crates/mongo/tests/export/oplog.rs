@@ -90,6 +90,28 @@ async fn window(taken: &dyn backup_core::Snapshot) -> backup_core::Result<Window
 }
 
 #[tokio::test]
+async fn the_window_begins_where_a_transaction_under_way_began() {
+    // By itself only a shard takes what prepares a transaction.
+    let arguments = ["--setParameter", "enableTestCommands=1"].map(str::to_owned).to_vec();
+    let setup = MongodSetup { replica_set: true, arguments, ..MongodSetup::default() };
+    let Some(server) = Mongod::start_with(&setup).await else { return };
+    let client = server.client();
+    let users = client.database("app").collection::<Document>("users");
+    users.insert_one(doc! { "_id": "before" }).await.expect("stored");
+    let mut session = client.start_session().await.expect("a session");
+    session.start_transaction().await.expect("a transaction");
+    users.insert_one(doc! { "_id": "prepared" }).session(&mut session).await.expect("stored");
+    let prepare = doc! { "prepareTransaction": 1 };
+    client.database("admin").run_command(prepare).session(&mut session).await.expect("prepared");
+    users.insert_one(doc! { "_id": "after" }).await.expect("stored");
+    let transactions = client.database("config").collection::<Document>("transactions");
+    let under_way = transactions.find_one(doc! { "state": "prepared" }).await.expect("read").expect("it is under way");
+    let began = under_way.get_document("startOpTime").and_then(|time| time.get_timestamp("ts")).expect("ts");
+    let taken = snapshot(&deployment(&server, None)).await.expect("a snapshot");
+    assert_eq!(window(&*taken).await.expect("a window").from, Instant::from(began));
+}
+
+#[tokio::test]
 async fn an_oplog_that_was_written_round_is_an_error() {
     // What a crash would still need stays in the oplog: a checkpoint each second.
     let arguments = ["--syncdelay", "1"].map(str::to_owned).to_vec();
