@@ -51,7 +51,7 @@ fn packages() -> Vec<Package> {
 fn may_know(package: &Package) -> &'static [&'static str] {
     match package.name.as_str() {
         "backup-tests" => &["backup-core", "backup-pg"],
-        "xtask" => &["backup-core", "backup-pg", "backup-tests"],
+        "xtask" => &["backup-core", "backup-mongo", "backup-pg", "backup-tests"],
         "pg-backup" => &["backup-core", "backup-ceph", "backup-cli", "backup-kube", "backup-pg", "backup-service"],
         "ceph-backup" => &["backup-core", "backup-ceph", "backup-cli"],
         "mongo-healer" => &["backup-core", "backup-ceph", "backup-cli", "backup-mongo"],

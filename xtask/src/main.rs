@@ -22,6 +22,9 @@ enum Chore {
         #[command(subcommand)]
         what: What,
     },
+    /// What stands beside a measured program
+    #[command(hide = true, subcommand)]
+    Peer(bench::Peer),
     /// Write what faults do to a sync: ceph-backup beside s3cmd and s5cmd
     Faults(faults::Options),
 }
@@ -34,6 +37,8 @@ enum What {
     Serve(bench::ServeOptions),
     /// ceph-backup against s5cmd, rclone and s3cmd
     S3(bench::S3Options),
+    /// mongo-healer's backups against other ways to read the same documents, and its restores with several workers against one
+    Mongo(bench::MongoOptions),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +46,8 @@ fn main() -> ExitCode {
         Chore::Bench { what: What::Pg(options) } => bench::run(&options),
         Chore::Bench { what: What::Serve(options) } => bench::serve(&options),
         Chore::Bench { what: What::S3(options) } => bench::s3(&options),
+        Chore::Bench { what: What::Mongo(options) } => bench::mongo(&options),
+        Chore::Peer(peer) => bench::peer(&peer),
         Chore::Faults(options) => faults::run(&options),
     };
     match done {

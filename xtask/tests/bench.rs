@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use backup_tests::{Major, Rgw};
+use backup_tests::{Major, Mongod, Rgw};
 use serde_json::Value;
 
 const NULL: &str = "`pg_dumpall > /dev/null`";
@@ -90,6 +90,31 @@ fn a_small_run_of_buckets_measures_every_piece_of_work() {
                 assert!(if work == "down" { out >= least } else { out == 0 }, "{pair}");
                 assert!(sample["bytes_in"].as_u64().is_some_and(|bytes| bytes >= least), "{pair}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_small_run_of_documents_compares_every_way_to_read_them() {
+    // Where there is no MongoDB, this says so.
+    if Mongod::start().await.is_none() {
+        return;
+    }
+    let Some((said, report)) = bench("mongo-healer", &["mongo", "--size", "16MiB", "--rounds", "1"]) else { return };
+    let server = report["conditions"]["server"].as_str().unwrap_or_default();
+    assert!(server.starts_with("MongoDB 6."), "{server}");
+    let pairs = report["samples"].as_array().expect("pairs");
+    let peers: Vec<&str> = pairs.iter().filter_map(|pair| pair["peer"].as_str()).collect();
+    for (peer, most) in [("typed cursor", 17), ("raw cursor, default batches", 17), ("gzip -6", 14), ("restore, 1", 0)] {
+        let pair = pairs.iter().find(|pair| pair["peer"].as_str().is_some_and(|name| name.contains(peer)));
+        let pair = pair.unwrap_or_else(|| panic!("nothing against {peer}: {peers:?}: {said}"));
+        for sample in pair["samples"].as_array().expect("two samples") {
+            assert!(sample["wall_s"].as_f64().is_some_and(|wall| wall > 0.001), "{pair}");
+            let bytes = |name: &str| sample[name].as_u64().unwrap_or_else(|| panic!("no {name}: {pair}"));
+            assert!((15 << 20..18 << 20).contains(&bytes("bytes_in")) && bytes("peak_bytes") > 1 << 20, "{pair}");
+            // What is not compressed is as large as it is, and a little of our own beside it.
+            let least = if most == 17 { 15 << 20 } else { most << 17 };
+            assert!((least..=most << 20).contains(&bytes("bytes_out")), "{pair}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod contents;
 mod data;
+mod mongo;
+mod random;
 mod rows;
 mod s3;
 mod serve;
@@ -15,6 +17,7 @@ use backup_tests::{Major, Server, Setup};
 use clap::Args;
 use serde_json::{Value, json};
 
+pub(crate) use mongo::{Options as MongoOptions, Peer, peer, run as mongo};
 use rows::Row;
 pub(crate) use s3::{Options as S3Options, run as s3};
 pub(crate) use serve::{Options as ServeOptions, run as serve};

@@ -6,6 +6,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::super::Result;
+use super::super::random::Random;
 
 /// A set of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Set {
 
     /// Makes them in `folder`, the same each time.
     pub(super) fn make(self, folder: &Path) -> Result<()> {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut random = Random::default();
         let count = match self {
             Self::Mixed(count) | Self::Small(count) => count,
             Self::Large(_) => 1,
@@ -58,22 +59,6 @@ impl Set {
             file.flush()?;
         }
         Ok(())
-    }
-}
-
-/// Marsaglia's xorshift.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn between(&mut self, low: usize, high: usize) -> usize {
-        low + (self.next() as usize) % (high - low)
     }
 }
 
