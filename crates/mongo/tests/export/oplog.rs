@@ -89,12 +89,41 @@ async fn window(taken: &dyn backup_core::Snapshot) -> backup_core::Result<Window
     Ok(PartFacts::from_facts(&name, oplog.facts.get().expect("facts"))?.window.expect("a window"))
 }
 
+/// A set whose server takes commands that only tests give.
+async fn with_test_commands() -> Option<Mongod> {
+    let arguments = ["--setParameter", "enableTestCommands=1"].map(str::to_owned).to_vec();
+    Mongod::start_with(&MongodSetup { replica_set: true, arguments, ..MongodSetup::default() }).await
+}
+
+#[tokio::test]
+async fn a_collection_that_comes_while_others_are_listed_is_read_or_stands_in_the_window() {
+    let Some(server) = with_test_commands().await else { return };
+    let (admin, app) = (server.client().database("admin"), server.client().database("app"));
+    app.collection::<Document>("users").insert_one(doc! { "_id": 1 }).await.expect("stored");
+    // Where the window begins is asked once the collections were listed; the answer takes its time.
+    let waits = doc! { "failCommands": ["find"], "namespace": "local.oplog.rs", "blockConnection": true, "blockTimeMS": 1000 };
+    let set = doc! { "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": waits };
+    admin.run_command(set).await.expect("set");
+    let export = deployment(&server, None);
+    let listing = tokio::spawn(async move { snapshot(&export).await });
+    let reached = doc! { "waitForFailPoint": "failCommand", "timesEntered": 1, "maxTimeMS": 30_000 };
+    admin.run_command(reached).await.expect("it was asked");
+    app.collection::<Document>("late").insert_one(doc! { "_id": 1 }).await.expect("stored");
+    let taken = listing.await.expect("no panic").expect("a snapshot");
+    let files = files(&*taken).await.expect("all is read");
+    let made = |entry: &Document| entry.get_document("o").is_ok_and(|o| o.get_str("create").is_ok_and(|name| name == "late"));
+    let mut entries = files["oplog.bson"].bytes.as_slice();
+    let mut is_made = false;
+    while !entries.is_empty() {
+        is_made |= made(&Document::from_reader(&mut entries).expect("an entry"));
+    }
+    assert!(is_made || files.contains_key("app/late.bson"), "{:?}", files.keys());
+}
+
 #[tokio::test]
 async fn the_window_begins_where_a_transaction_under_way_began() {
     // By itself only a shard takes what prepares a transaction.
-    let arguments = ["--setParameter", "enableTestCommands=1"].map(str::to_owned).to_vec();
-    let setup = MongodSetup { replica_set: true, arguments, ..MongodSetup::default() };
-    let Some(server) = Mongod::start_with(&setup).await else { return };
+    let Some(server) = with_test_commands().await else { return };
     let client = server.client();
     let users = client.database("app").collection::<Document>("users");
     users.insert_one(doc! { "_id": "before" }).await.expect("stored");
