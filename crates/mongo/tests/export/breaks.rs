@@ -5,7 +5,7 @@ use backup_tests::Mongod;
 use bson::{Document, doc};
 use tokio::io::AsyncReadExt;
 
-use crate::{deployment, snapshot};
+use crate::{deployment, snapshot, with_test_commands};
 
 /// A server with a collection that takes some twenty replies.
 async fn with_replies() -> Option<Mongod> {
@@ -68,4 +68,17 @@ async fn a_database_that_is_not_there_is_said_so() {
     let error = snapshot(&deployment(&server, Some("App"))).await.expect_err("none");
     assert_eq!(error.kind(), Kind::NotFound);
     assert!(error.hint().is_some(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_listing_that_fails_is_no_deployment_without_collections() {
+    let Some(server) = with_test_commands(false).await else { return };
+    server.client().database("app").collection::<Document>("users").insert_one(doc! { "_id": 1 }).await.expect("stored");
+    for (command, what) in [("listDatabases", "list the databases"), ("listCollections", "list the collections")] {
+        let data = doc! { "failCommands": [command], "errorCode": 13 };
+        let fails = doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data };
+        server.client().database("admin").run_command(fails).await.expect("set");
+        let error = snapshot(&deployment(&server, None)).await.expect_err("nobody knows what there is");
+        assert!(error.chain().contains(what) && error.chain().contains("[13 "), "{error:?}");
+    }
 }

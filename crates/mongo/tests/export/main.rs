@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use backup_core::{Context, Result, Snapshot, Source, body};
 use backup_mongo::{Config, Deployment, Options, PartFacts};
-use backup_tests::Mongod;
+use backup_tests::{Mongod, MongodSetup};
 
 /// More than any part of the corpus has, in bytes.
 const MOST: u64 = 256 << 20;
@@ -23,6 +23,12 @@ const MOST: u64 = 256 << 20;
 struct File {
     bytes: Vec<u8>,
     facts: Vec<PartFacts>,
+}
+
+/// A server, or a set of one, that takes commands which only tests give.
+async fn with_test_commands(replica_set: bool) -> Option<Mongod> {
+    let arguments = ["--setParameter", "enableTestCommands=1"].map(str::to_owned).to_vec();
+    Mongod::start_with(&MongodSetup { replica_set, arguments, ..MongodSetup::default() }).await
 }
 
 fn deployment(server: &Mongod, database: Option<&str>) -> Deployment {

@@ -6,7 +6,7 @@ use backup_tests::{Mongod, MongodSetup, mongo_corpus};
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
 
-use crate::{deployment, files, snapshot};
+use crate::{deployment, files, snapshot, with_test_commands};
 
 #[tokio::test]
 async fn what_is_written_while_collections_are_read_stands_in_the_window() {
@@ -89,15 +89,9 @@ async fn window(taken: &dyn backup_core::Snapshot) -> backup_core::Result<Window
     Ok(PartFacts::from_facts(&name, oplog.facts.get().expect("facts"))?.window.expect("a window"))
 }
 
-/// A set whose server takes commands that only tests give.
-async fn with_test_commands() -> Option<Mongod> {
-    let arguments = ["--setParameter", "enableTestCommands=1"].map(str::to_owned).to_vec();
-    Mongod::start_with(&MongodSetup { replica_set: true, arguments, ..MongodSetup::default() }).await
-}
-
 #[tokio::test]
 async fn a_collection_that_comes_while_others_are_listed_is_read_or_stands_in_the_window() {
-    let Some(server) = with_test_commands().await else { return };
+    let Some(server) = with_test_commands(true).await else { return };
     let (admin, app) = (server.client().database("admin"), server.client().database("app"));
     app.collection::<Document>("users").insert_one(doc! { "_id": 1 }).await.expect("stored");
     // Where the window begins is asked once the collections were listed; the answer takes its time.
@@ -123,7 +117,7 @@ async fn a_collection_that_comes_while_others_are_listed_is_read_or_stands_in_th
 #[tokio::test]
 async fn the_window_begins_where_a_transaction_under_way_began() {
     // By itself only a shard takes what prepares a transaction.
-    let Some(server) = with_test_commands().await else { return };
+    let Some(server) = with_test_commands(true).await else { return };
     let client = server.client();
     let users = client.database("app").collection::<Document>("users");
     users.insert_one(doc! { "_id": "before" }).await.expect("stored");
