@@ -27,7 +27,8 @@ async fn a_backup_of_much_stays_below_its_bound() {
     assert!(usage.own <= 64 * MIB, "it took {} MiB of memory", usage.own / MIB);
 }
 
-/// Twice the bound: freed memory stays with the allocator's threads for a while, and replies of 16 MiB are large pieces of it.
+/// Three times the bound, where eight replies at once would take more than four: freed memory stays with the allocator's threads for a while,
+/// and replies of 16 MiB, which the driver holds twice, are large pieces of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_cursors_over_documents_of_16_mib_take_turns() {
     let Some(server) = Mongod::start().await else { return };
@@ -43,5 +44,5 @@ async fn many_cursors_over_documents_of_16_mib_take_turns() {
     command.args(["backup", &scratch.path().join("sink").to_string_lossy(), &server.host(), "app", "--jobs", "8"]);
     let usage = measure(command.stdout(std::process::Stdio::null())).expect("measured");
     assert!(usage.status.success(), "{}", usage.status);
-    assert!(usage.own <= 2 * 64 * MIB, "it took {} MiB of memory", usage.own / MIB);
+    assert!(usage.own <= 3 * 64 * MIB, "it took {} MiB of memory", usage.own / MIB);
 }
