@@ -280,8 +280,10 @@ impl Gateway for Fake {
 
     async fn copy(&self, from: (&str, &str), to: (&str, &str), new: Option<&New>) -> Result<()> {
         let mut stored = self.find(from.0, from.1, "copy")?;
-        if self.state().lie == Some(Lie::CopiesNothing) {
-            return Ok(());
+        match self.state().lie {
+            Some(Lie::CopiesNothing) => return Ok(()),
+            Some(Lie::CopiesHalf) => stored.bytes.truncate(stored.bytes.len() / 2),
+            _ => {}
         }
         // A class that is not named is the usual one.
         let kept = New { storage_class: None, ..stored.new };

@@ -31,4 +31,6 @@ pub(in crate::sync) enum Lie {
     Refused,
     /// What is to be copied is not, and the answer is that it was.
     CopiesNothing,
+    /// Half of what is to be copied is, and the answer is that all of it was.
+    CopiesHalf,
 }

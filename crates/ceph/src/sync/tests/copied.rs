@@ -116,8 +116,8 @@ async fn a_folder_goes_into_a_bucket_with_what_s3cmd_notes_and_back() {
 
 #[tokio::test]
 async fn a_large_object_moves_in_as_many_pieces_at_once_as_there_are_jobs_for() {
-    let content = numbered(0, 40_000_000);
-    for (jobs, objects, at_once) in [(1, 1, 1), (2, 1, 2), (8, 1, 4), (3, 3, 3)] {
+    for (jobs, objects, at_once, size) in [(1, 1, 1, 10), (2, 1, 2, 18), (8, 1, 4, 34), (3, 3, 3, 10)] {
+        let content = numbered(0, size << 20);
         let scene = Scene::new();
         for nth in 0..objects {
             scene.fake.set("a", &nth.to_string(), &content);
@@ -163,6 +163,19 @@ async fn a_bucket_comes_into_a_bucket_with_all_that_is_known_of_its_objects() {
     assert_eq!(scene.sync("s3://a/p/", "s3://b/q/").await.expect("synced").deleted, 1);
     let error = scene.sync("s3://a", "s3://a/copy/").await.expect_err("it would never end");
     assert_eq!(error.kind(), Kind::Usage);
+}
+
+#[tokio::test]
+async fn a_copy_is_known_again_by_the_etag_that_its_server_gave_it() {
+    let scene = Scene::new();
+    scene.fake.set("a", "k", "content");
+    scene.fake.set_etag("a", "k", "strange-2");
+    // It is looked for before it is copied, and looked at afterwards.
+    let (fake, again) = (scene.fake.clone(), scene.fake.clone());
+    scene.fake.meanwhile("head q/k", move || fake.meanwhile("head q/k", move || again.set_etag("b", "q/k", "strange-1")));
+    assert_eq!(scene.sync("s3://a", "s3://b/q/").await.expect("synced").copied, 1);
+    let summary = scene.sync("s3://a", "s3://b/q/").await.expect("synced");
+    assert_eq!((summary.same, summary.copied), (1, 0));
 }
 
 #[tokio::test]

@@ -141,25 +141,27 @@ async fn what_is_changed_while_it_would_be_deleted_stays() {
 }
 
 #[tokio::test]
-async fn a_copy_that_was_not_made_is_no_copy() {
-    let scene = Scene::new();
-    scene.fake.set("a", "k", "one");
-    scene.sync("s3://a", "s3://b").await.expect("synced");
-    // As long as what is there.
-    scene.fake.set("a", "k", "two");
-    scene.fake.lie(Some(Lie::CopiesNothing));
-    assert_eq!(scene.sync("s3://a", "s3://b").await.expect("it goes on").failed, 1);
-    scene.fake.lie(None);
-    assert_eq!(scene.sync("s3://a", "s3://b").await.expect("synced").copied, 1);
-    // What is not in the trash stays where it is.
-    scene.write("f/k", "k");
-    scene.write("f/l", "l");
-    let from = format!("{}f/", scene.folder());
-    scene.sync(&from, "s3://b/q/").await.expect("synced");
-    std::fs::remove_file(scene.root.path().join("f/k")).expect("removed");
-    scene.fake.lie(Some(Lie::CopiesNothing));
-    scene.sync(&from, "s3://b/q/").await.expect_err("it is not in the trash");
-    assert_eq!(scene.fake.contents("b")["q/k"], "k");
+async fn a_copy_that_was_not_made_or_not_whole_is_no_copy() {
+    for lie in [Lie::CopiesNothing, Lie::CopiesHalf] {
+        let scene = Scene::new();
+        scene.fake.set("a", "k", "one");
+        scene.sync("s3://a", "s3://b").await.expect("synced");
+        // As long as what is there.
+        scene.fake.set("a", "k", "two");
+        scene.fake.lie(Some(lie));
+        assert_eq!(scene.sync("s3://a", "s3://b").await.expect("it goes on").failed, 1, "{lie:?}");
+        scene.fake.lie(None);
+        assert_eq!(scene.sync("s3://a", "s3://b").await.expect("synced").copied, 1, "{lie:?}");
+        // What is not in the trash stays where it is.
+        scene.write("f/k", "content");
+        scene.write("f/l", "l");
+        let from = format!("{}f/", scene.folder());
+        scene.sync(&from, "s3://b/q/").await.expect("synced");
+        std::fs::remove_file(scene.root.path().join("f/k")).expect("removed");
+        scene.fake.lie(Some(lie));
+        scene.sync(&from, "s3://b/q/").await.expect_err("it is not in the trash");
+        assert_eq!(scene.fake.contents("b")["q/k"], "content", "{lie:?}");
+    }
 }
 
 #[tokio::test]
