@@ -72,12 +72,24 @@ struct Filling<'a> {
     counted: Counted,
 }
 
-/// Makes all beside, and fills them with what comes. Holds the batches on their way, and one.
+/// Makes all beside, and fills them with what comes. Holds the batches on their way, and one. After an error none is on its way.
 async fn fill(
     cx: &Context,
     archive: &mut Archive,
     selection: &Selection,
     each: &[(&Planned, Place<'_>)],
+) -> Result<Vec<Counted>> {
+    let mut sending = Sending::new(each.first().map_or(1, |(_, place)| place.options.workers));
+    let filled = fill_by(cx, archive, selection, each, &mut sending).await;
+    sending.settled(filled).await
+}
+
+async fn fill_by(
+    cx: &Context,
+    archive: &mut Archive,
+    selection: &Selection,
+    each: &[(&Planned, Place<'_>)],
+    sending: &mut Sending,
 ) -> Result<Vec<Counted>> {
     let mut filling = Vec::new();
     for (of, place) in each {
@@ -87,7 +99,6 @@ async fn fill(
     let name = |of: &Planned| (of.listed.database.clone(), source(&of.listed.collection, of.described.kind));
     let numbers: HashMap<(String, String), usize> =
         each.iter().enumerate().map(|(number, (of, _))| (name(of), number)).collect();
-    let mut sending = Sending::new(each.first().map_or(1, |(_, place)| place.options.workers));
     let mut open: Option<(usize, Batch)> = None;
     let (mut buffer, mut last) = (Vec::new(), None);
     while let Some(piece) = cx.unless_cancelled(archive.next(&mut buffer)).await.doing(|| "read the archive")? {
@@ -99,14 +110,14 @@ async fn fill(
         last = Some((number, at));
         let Some(at) = at else { continue };
         if open.as_ref().is_some_and(|(of, batch)| *of != at || batch.is_full()) {
-            send(cx, &mut sending, &mut open, &filling).await?;
+            send(cx, sending, &mut open, &filling).await?;
         }
         let Some(filled) = filling.get_mut(at) else { continue };
         filled.counted.add(&buffer);
         let (_, batch) = open.get_or_insert_with(|| (at, Batch::new(&filled.target, is_capped(filled.of))));
         batch.push(&buffer);
     }
-    send(cx, &mut sending, &mut open, &filling).await?;
+    send(cx, sending, &mut open, &filling).await?;
     sending.all(cx).await?;
     for Filling { of, place, target, counted } in &filling {
         if of.described.kind != CollectionType::View {

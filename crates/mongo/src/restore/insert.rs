@@ -22,6 +22,8 @@ const MOST_BYTES: usize = 8 * BATCH;
 pub(super) const AGAIN: u32 = 2;
 /// How long the server is given before that.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
+/// How long after a failure the server is given to answer what is on its way.
+const SETTLED: Duration = Duration::from_secs(10);
 /// Codes of a server that shuts down, starts or gives its role away; nothing is known of what it did.
 const PASSING: [i32; 13] = [6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 50];
 /// The code of a document whose key is there already.
@@ -56,6 +58,19 @@ pub(crate) async fn insert(
     how: How,
 ) -> Result<Inserted> {
     let mut sending = Sending::new(how.workers);
+    let counted = send_all(cx, database, collection, documents, how, &mut sending).await;
+    let counted = sending.settled(counted).await?;
+    Ok(Inserted { counted, added: sending.added })
+}
+
+async fn send_all(
+    cx: &Context,
+    database: &Database,
+    collection: &str,
+    documents: &mut Documents,
+    how: How,
+    sending: &mut Sending,
+) -> Result<Counted> {
     let (mut counted, mut ended) = (Counted::default(), false);
     while !ended {
         sending.room(cx).await?;
@@ -64,7 +79,7 @@ pub(crate) async fn insert(
         sending.send(database, collection, batch, how.keeps)?;
     }
     sending.all(cx).await?;
-    Ok(Inserted { counted, added: sending.added })
+    Ok(counted)
 }
 
 /// Batches on their way to the server.
@@ -97,6 +112,17 @@ impl Sending {
             self.one(cx).await?;
         }
         Ok(())
+    }
+
+    /// Passes `done` on; after an error when nothing is on its way any more, or the server has not answered for ten seconds.
+    ///
+    /// A batch that came to the server after its collection was dropped would make it anew.
+    pub(crate) async fn settled<T>(&mut self, done: Result<T>) -> Result<T> {
+        if done.is_err() {
+            let answered = async { while self.tasks.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(SETTLED, answered).await;
+        }
+        done
     }
 
     async fn one(&mut self, cx: &Context) -> Result<()> {
