@@ -24,6 +24,8 @@ enum Wrong {
     Count,
     /// It says another digest.
     Digest,
+    /// More than one batch comes, and then half a document.
+    Half,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,7 @@ impl<D: Dump> Dump for Damaged<D> {
         let mut all = self.0.collections().await?;
         for counted in all.iter_mut().filter_map(|listed| listed.counted.as_mut()) {
             match self.1 {
-                Wrong::Cut => {}
+                Wrong::Cut | Wrong::Half => {}
                 Wrong::Count => counted.documents += 1,
                 Wrong::Digest => counted.digest = "0123".parse()?,
             }
@@ -48,8 +50,11 @@ impl<D: Dump> Dump for Damaged<D> {
     }
 
     async fn documents(&self, listed: &Listed) -> Result<Body> {
-        let Wrong::Cut = self.1 else { return self.0.documents(listed).await };
-        let all = body::to_vec(self.0.documents(listed).await?, 1 << 30).await?;
+        let all = match self.1 {
+            Wrong::Cut => body::to_vec(self.0.documents(listed).await?, 1 << 30).await?,
+            Wrong::Half => (0..1500).flat_map(|n| doc! { "_id": n }.to_vec().expect("bytes")).collect(),
+            Wrong::Count | Wrong::Digest => return self.0.documents(listed).await,
+        };
         Ok(body::from_bytes(all[..all.len() - 1].to_vec()))
     }
 }
@@ -80,6 +85,38 @@ async fn a_dump_that_breaks_off_or_lies_restores_nothing() {
         }
         assert_eq!(leftovers(&shop).await, Vec::<String>::new(), "{wrong:?}");
     }
+}
+
+/// A scene that is filled, on a server that fails as it is told.
+async fn obedient() -> Option<Scene> {
+    let arguments = ["--setParameter", "enableTestCommands=1"].map(str::to_owned).into();
+    let scene = Scene::start_with(&MongodSetup { arguments, ..MongodSetup::default() }).await?;
+    fill(&scene.shop()).await;
+    scene.take().await;
+    Some(scene)
+}
+
+/// A batch that the server takes up only after the collection was dropped would make it anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_late_leaves_nothing_of_what_broke_off() {
+    let Some(scene) = obedient().await else { return };
+    let shop = scene.shop();
+    shop.collection::<Document>("users").drop().await.expect("dropped");
+    let run = Run::new();
+    let client = scene.client(&run);
+    let late = doc! {
+        "configureFailPoint": "failCommand", "mode": "alwaysOn",
+        "data": { "failCommands": ["insert"], "blockConnection": true, "blockTimeMS": 1500, "appName": run.app_name() },
+    };
+    scene.server.client().database("admin").run_command(late).await.expect("waits");
+    let dump = Arc::new(Damaged(scene.dump().await, Wrong::Half));
+    let mut backups = One(Some(Backup { id: "half".into(), dump }));
+    let healer = healer(&client, &run, these(&["users"]));
+    let diagnosis = examine(&scene.cx, &healer, &mut backups).await.expect("examined");
+    let healed = heal(&scene.cx, &healer, diagnosis).await.expect("told");
+    assert!(matches!(&healed.done["users"], Done::Failed(error) if error.kind() == Kind::Damaged), "{:?}", healed.done);
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(leftovers(&shop).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,10 +176,7 @@ async fn refused(scene: &Scene, asked: Asked, command: &str, skip: i32) -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_answers_half_is_no_server_that_has_lost_something() {
-    let arguments = ["--setParameter", "enableTestCommands=1"].map(str::to_owned).into();
-    let Some(scene) = Scene::start_with(&MongodSetup { arguments, ..MongodSetup::default() }).await else { return };
-    fill(&scene.shop()).await;
-    scene.take().await;
+    let Some(scene) = obedient().await else { return };
     let shop = scene.shop();
     shop.collection::<Document>("users").drop().await.expect("dropped");
     let before = scene.hash().await;
