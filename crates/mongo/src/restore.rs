@@ -188,13 +188,22 @@ async fn bring_back(
     if let Some(target) = targets.values().next() {
         cx.unless_cancelled(may_replay(client, target)).await?;
     }
+    // One that fails stops the others and awaits them: what they have on its way would make anew what is dropped.
+    let stopping = &Context { cancel: cx.cancel.child_token(), ..cx.clone() };
     let filling = each.iter().map(|(of, place)| async move {
         let from = of.is_in_dump.then_some((dump, &of.listed));
         let described = if of.is_written { boundless(&of.described) } else { of.described.clone() };
-        fill_beside(cx, place, from, &described).await.doing(|| format!("restore {}", of.listed))
+        let filled = fill_beside(stopping, place, from, &described).await.doing(|| format!("restore {}", of.listed));
+        if filled.is_err() {
+            stopping.cancel.cancel();
+        }
+        filled
     });
     let filling: Vec<BoxFuture<'_, Result<Counted>>> = filling.map(|one| Box::pin(one) as BoxFuture<'_, _>).collect();
-    let mut counted: Vec<Counted> = stream::iter(filling).buffered(jobs).try_collect().await?;
+    let filled: Vec<Result<Counted>> = stream::iter(filling).buffered(jobs).collect().await;
+    let is_why = |one: &Result<Counted>| one.as_ref().is_err_and(|error| error.kind() != Kind::Cancelled);
+    let (why, others): (Vec<_>, Vec<_>) = filled.into_iter().partition(is_why);
+    let mut counted: Vec<Counted> = why.into_iter().chain(others).collect::<Result<_>>()?;
     let mut restored = Restored::default();
     if let (Some(window), false) = (&plan.window, targets.is_empty()) {
         if let Some(oplog) = cx.unless_cancelled(dump.oplog()).await? {

@@ -8,7 +8,7 @@ use backup_mongo::Described;
 use backup_mongo::diagnose::Asked;
 use backup_mongo::dump::{Dump, Listed};
 use backup_mongo::heal::{Backup, Done, Healed, Verified, examine, heal};
-use backup_mongo::restore::Run;
+use backup_mongo::restore::{RestoreOptions, Run, Selection, restore};
 use backup_tests::MongodSetup;
 use mongodb::bson::{Document, doc};
 
@@ -26,6 +26,8 @@ enum Wrong {
     Digest,
     /// More than one batch comes, and then half a document.
     Half,
+    /// That of users, and others' documents break off while it is on its way.
+    Both,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl<D: Dump> Dump for Damaged<D> {
         let mut all = self.0.collections().await?;
         for counted in all.iter_mut().filter_map(|listed| listed.counted.as_mut()) {
             match self.1 {
-                Wrong::Cut | Wrong::Half => {}
+                Wrong::Cut | Wrong::Half | Wrong::Both => {}
                 Wrong::Count => counted.documents += 1,
                 Wrong::Digest => counted.digest = "0123".parse()?,
             }
@@ -50,10 +52,19 @@ impl<D: Dump> Dump for Damaged<D> {
     }
 
     async fn documents(&self, listed: &Listed) -> Result<Body> {
-        let all = match self.1 {
+        let wrong = match self.1 {
+            Wrong::Both if listed.collection == "users" => Wrong::Half,
+            Wrong::Both => {
+                // The batch of users is on its way by then.
+                tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+                Wrong::Cut
+            }
+            wrong => wrong,
+        };
+        let all = match wrong {
             Wrong::Cut => body::to_vec(self.0.documents(listed).await?, 1 << 30).await?,
             Wrong::Half => (0..1500).flat_map(|n| doc! { "_id": n }.to_vec().expect("bytes")).collect(),
-            Wrong::Count | Wrong::Digest => return self.0.documents(listed).await,
+            Wrong::Count | Wrong::Digest | Wrong::Both => return self.0.documents(listed).await,
         };
         Ok(body::from_bytes(all[..all.len() - 1].to_vec()))
     }
@@ -117,6 +128,19 @@ async fn a_batch_that_is_late_leaves_nothing_of_what_broke_off() {
     assert!(matches!(&healed.done["users"], Done::Failed(error) if error.kind() == Kind::Damaged), "{:?}", healed.done);
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert_eq!(leftovers(&shop).await, Vec::<String>::new());
+
+    let dump = Damaged(scene.dump().await, Wrong::Both);
+    let selection = Selection {
+        database: Some("shop".into()),
+        collections: vec!["strict".into(), "users".into()],
+        as_database: Some("shop2".into()),
+        ..Selection::default()
+    };
+    let (options, elsewhere) = (RestoreOptions::default(), scene.server.client().database("shop2"));
+    let error = restore(&scene.cx, &client, &run, &dump, &selection, &options).await.expect_err("both break off");
+    assert_eq!(error.kind(), Kind::Damaged, "{error:?}");
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(elsewhere.list_collection_names().await.expect("names"), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
