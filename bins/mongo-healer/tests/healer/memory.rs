@@ -27,8 +27,8 @@ async fn a_backup_of_much_stays_below_its_bound() {
     assert!(usage.own <= 64 * MIB, "it took {} MiB of memory", usage.own / MIB);
 }
 
-/// Three times the bound, where eight replies at once would take more than four: freed memory stays with the allocator's threads for a while,
-/// and replies of 16 MiB, which the driver holds twice, are large pieces of it.
+/// Three times the bound: freed memory stays with the allocator's threads for a while, and replies of 16 MiB, which the driver holds
+/// twice, are large pieces of it. 140 MiB were seen, and 224 where none waited for another.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_cursors_over_documents_of_16_mib_take_turns() {
     let Some(server) = Mongod::start().await else { return };
