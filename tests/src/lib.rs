@@ -3,7 +3,8 @@
 //! [`Server::start`] gives a PostgreSQL server that is gone when the test is; [`judge::difference`] asks the real
 //! pg_dumpall whether two servers hold the same; [`corpus::load`] fills one with everything that PostgreSQL can hold.
 //! [`Mongod::start`] gives a MongoDB server, and [`mongo_corpus::load`] fills it. [`Rgw::shared`] gives an S3 server: Ceph's RADOS
-//! Gateway. [`ListingServer`] plays one that has too many objects for it.
+//! Gateway. [`ListingServer`] plays one that has too many objects for it. [`Director::start`] gives a BOSH director: sshd, sudo, monit
+//! and runit in a machine of its own.
 //! `ci/install` puts the programs in place. Where they are missing a test says so and passes, unless
 //! `REQUIRE_SERVICES=1` is set: then it fails.
 #![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
@@ -11,6 +12,7 @@
 mod authority;
 mod bytes;
 pub mod corpus;
+mod director;
 pub mod faults;
 mod hearing;
 mod hosts;
@@ -31,6 +33,7 @@ pub mod usage;
 
 pub use crate::authority::Authority;
 pub use crate::bytes::bytes;
+pub use crate::director::Director;
 pub use crate::hearing::hearing;
 pub use crate::hosts::with_hosts;
 pub use crate::listing::ListingServer;

@@ -1,0 +1,12 @@
+# Lives as long as its standard input is open, which is as long as the test lives; the machine and its folder go with it.
+# keeper.sh BEGIN, then what BEGIN is given
+dir=$5
+# What is printed there comes from the machine: `ready`.
+unshare --mount --pid --uts --ipc --propagation unchanged --fork --kill-child=KILL \
+    sh "$@" 3>&1 >"$dir/log" 2>&1 </dev/null &
+exec >/dev/null
+cat >/dev/null
+# The first process of the machine: it has ended when all of the machine has.
+kill -KILL $(cat "/proc/$!/task/$!/children") 2>/dev/null
+wait
+rm -rf "$dir"
