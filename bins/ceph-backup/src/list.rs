@@ -1,7 +1,7 @@
 //! Buckets and what is in them: `ls`, `du` and `mb`.
 
 use backup_ceph::sync::bucket;
-use backup_ceph::{Listing, Page};
+use backup_ceph::{Listing, Page, Pages, SharedGateway};
 use backup_cli::{Face, escaped};
 use backup_core::{Error, Result};
 use clap::Args;
@@ -45,7 +45,7 @@ impl Ls {
         let (bucket, prefix) = bucket(&place)?;
         let delimiter = (!self.recursive).then(|| "/".to_owned());
         let listing = Listing { prefix, delimiter, ..Listing::default() };
-        pages(face, &server(face, &settings, Some(&bucket))?.server.gateway, &bucket, &listing, |page| {
+        pages(face, &server(face, &settings, Some(&bucket))?.server.gateway, &bucket, listing, |page| {
             for prefix in page.prefixes {
                 let line = format!("{:20}  {:>12}  s3://{bucket}/{prefix}", "", "DIR");
                 face.report.result(&escaped(&line), &json!({"bucket": bucket, "prefix": prefix}))?;
@@ -71,7 +71,7 @@ impl Du {
         let (bucket, prefix) = bucket(&self.place)?;
         let gateway = server(face, &settings(&face.common.s3), Some(&bucket))?.server.gateway;
         let (mut bytes, mut objects) = (0u64, 0u64);
-        pages(face, &gateway, &bucket, &Listing { prefix, ..Listing::default() }, |page| {
+        pages(face, &gateway, &bucket, Listing { prefix, ..Listing::default() }, |page| {
             objects += page.objects.len() as u64;
             bytes += page.objects.iter().map(|object| object.size).sum::<u64>();
             Ok(())
@@ -97,22 +97,14 @@ impl Mb {
 /// Hands each page of a listing to `each`.
 pub(crate) async fn pages(
     face: &Face,
-    gateway: &backup_ceph::SharedGateway,
+    gateway: &SharedGateway,
     bucket: &str,
-    listing: &Listing,
+    listing: Listing,
     mut each: impl FnMut(Page) -> Result<()>,
 ) -> Result<()> {
-    let mut next: Option<String> = None;
-    loop {
-        let mut page = face.cx.unless_cancelled(gateway.list(bucket, listing, next.as_deref())).await?;
-        let following = page.next.take();
+    let mut pages = Pages::new(gateway, bucket, listing);
+    while let Some(page) = face.cx.unless_cancelled(pages.next()).await? {
         each(page)?;
-        if following.is_none() {
-            return Ok(());
-        }
-        if following == next {
-            return Err(Error::damaged(format!("the listing of s3://{bucket} does not lead on: its next page is the same")));
-        }
-        next = following;
     }
+    Ok(())
 }

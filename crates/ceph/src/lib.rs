@@ -9,6 +9,7 @@ mod content_type;
 mod download;
 #[cfg(feature = "sdk")]
 mod open;
+mod pages;
 #[cfg(feature = "sdk")]
 mod profile;
 mod s3;
@@ -23,6 +24,7 @@ pub use content_type::ContentType;
 pub use download::download;
 #[cfg(feature = "sdk")]
 pub use open::{Found, Settings, find, open};
+pub use pages::Pages;
 #[cfg(feature = "sdk")]
 pub use s3::connect;
 pub use s3::{Access, Bucket, Credentials, Gateway, Head, Headers, Listing, New, Object, Page, Refusal, SharedGateway, Upload};

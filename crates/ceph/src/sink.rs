@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
-use crate::{Destination, Listing, New, SharedGateway, Transfer, download};
+use crate::{Destination, Listing, New, Page, Pages, SharedGateway, Transfer, download};
 
 /// The object on which it is tried whether the server keeps what is there. No [`Key`] names it, so no listing shows it.
 const TRIAL: &str = ".backup-trial";
@@ -112,9 +112,8 @@ impl S3Sink {
         .with_hint("use a bucket without versions, or Ceph from 20.2 on: two backups at once could not be told apart"))
     }
 
-    /// The next page of a listing.
-    async fn page(&self, listing: &Listing, next: Option<&str>) -> Result<(Vec<Entry>, Option<String>)> {
-        let page = self.gateway.list(&self.place.bucket, listing, next).await?;
+    /// What a page of a listing has.
+    fn entries(&self, page: &Page) -> Vec<Entry> {
         let objects = page.objects.iter().filter_map(|object| {
             let key = self.place.own(&object.key)?;
             Some((object.key.as_str(), Entry::Object(key, object.size)))
@@ -125,7 +124,7 @@ impl S3Sink {
         });
         let mut entries: Vec<_> = objects.chain(groups).collect();
         entries.sort_by_key(|(text, _)| *text);
-        Ok((entries.into_iter().map(|(_, entry)| entry).collect(), page.next))
+        entries.into_iter().map(|(_, entry)| entry).collect()
     }
 }
 
@@ -154,11 +153,9 @@ impl Sink for S3Sink {
         let prefix = if prefix.is_empty() || prefix.ends_with('/') { prefix } else { format!("{prefix}/") };
         let delimiter = (depth == Depth::One).then(|| "/".to_owned());
         let listing = Listing { prefix, delimiter, ..Listing::default() };
-        let pages = stream::try_unfold(Some((listing, None::<String>)), async |state| {
-            let Some((listing, next)) = state else { return Ok::<_, Error>(None) };
-            let (entries, next) = self.page(&listing, next.as_deref()).await?;
-            let entries = stream::iter(entries.into_iter().map(Ok::<_, Error>));
-            Ok(Some((entries, next.map(|next| (listing, Some(next))))))
+        let pages = stream::try_unfold(Pages::new(&self.gateway, &self.place.bucket, listing), async |mut pages| {
+            let Some(page) = pages.next().await? else { return Ok::<_, Error>(None) };
+            Ok(Some((stream::iter(self.entries(&page).into_iter().map(Ok::<_, Error>)), pages)))
         });
         pages.try_flatten().boxed()
     }

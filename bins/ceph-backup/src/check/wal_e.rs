@@ -52,7 +52,7 @@ pub(super) async fn check(face: &Face, gateway: &SharedGateway, bucket: &str, pr
     let folder = format!("{root}wal_005/");
     let mut wal = Wal::new(base.start, stop);
     let mut segments = 0_u64;
-    pages(face, gateway, bucket, &Listing { prefix: folder.clone(), ..Listing::default() }, |page| {
+    pages(face, gateway, bucket, Listing { prefix: folder.clone(), ..Listing::default() }, |page| {
         // What is empty is no segment.
         for object in page.objects.into_iter().filter(|object| object.size > 0) {
             if let Some(name) = object.key.strip_prefix(&folder).and_then(|name| name.strip_suffix(".lzo")) {
@@ -96,7 +96,7 @@ pub(super) async fn check(face: &Face, gateway: &SharedGateway, bucket: &str, pr
 async fn newest(face: &Face, gateway: &SharedGateway, bucket: &str, bases: &str) -> Result<(Option<Base>, u64)> {
     let (mut newest, mut furthest, mut count) = (None::<Base>, None::<Segment>, 0);
     let listing = Listing { prefix: bases.to_owned(), delimiter: Some("/".to_owned()), ..Listing::default() };
-    pages(face, gateway, bucket, &listing, |page| {
+    pages(face, gateway, bucket, listing, |page| {
         for object in page.objects {
             let name = object.key.strip_prefix(bases).and_then(|name| name.strip_suffix(SENTINEL));
             let start = name.and_then(|name| Segment::parse(name.strip_prefix("base_")?.split('_').next()?));
@@ -147,7 +147,7 @@ async fn parts(
     missing: &mut Vec<String>,
 ) -> Result<(u64, u64)> {
     let (mut count, mut bytes, mut next) = (0_u64, 0_u64, 0_u64);
-    pages(face, gateway, bucket, &Listing { prefix: folder.to_owned(), ..Listing::default() }, |page| {
+    pages(face, gateway, bucket, Listing { prefix: folder.to_owned(), ..Listing::default() }, |page| {
         for object in page.objects.into_iter().filter(|object| object.size > 0) {
             let name = object.key.strip_prefix(folder).and_then(|name| name.strip_prefix("part_")?.strip_suffix(".tar.lzo"));
             let Some(number) = name.and_then(|name| name.parse::<u64>().ok()).filter(|number| *number >= next) else {

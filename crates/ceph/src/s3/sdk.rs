@@ -35,6 +35,9 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// What a request that carries bytes has for each of them beside [`Access::timeout`]: 32 KiB a second are slow enough.
 const SLOWEST: u64 = 32 * 1024;
 
+/// How many pages in a row may name uploads of one key: a million of them.
+const OF_ONE_KEY: u32 = 1000;
+
 /// The server that `access` names. Nothing is asked of it yet.
 pub fn connect(access: &Access) -> Result<SharedGateway> {
     let client = client(access)?;
@@ -221,6 +224,7 @@ impl Gateway for Sdk {
         let request = self.client.list_multipart_uploads().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
         let mut uploads = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);
+        let mut of_one_key = 0;
         loop {
             let page = request.clone().set_key_marker(key_marker.clone()).set_upload_id_marker(id_marker.clone());
             let answer = self.ask(0, || page.clone().send().boxed()).await;
@@ -238,6 +242,13 @@ impl Gateway for Sdk {
                 || (&next, answer.next_upload_id_marker()) == (&key_marker, id_marker.as_deref())
             {
                 return Ok(uploads);
+            }
+            of_one_key = if next == key_marker { of_one_key + 1 } else { 0 };
+            if next < key_marker || of_one_key > OF_ONE_KEY {
+                return Err(Error::damaged(format!(
+                    "the listing of the uploads under s3://{bucket}/{prefix} does not lead on"
+                ))
+                .with_hint("run it again; if it stays so, let the server check its index of the bucket"));
             }
             (key_marker, id_marker) = (next, answer.next_upload_id_marker().map(str::to_owned));
         }

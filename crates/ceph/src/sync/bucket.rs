@@ -11,8 +11,8 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::item::Item;
 use super::names;
-use crate::s3::{Head, Listing, New, SharedGateway};
-use crate::{Destination, PART_SIZES, Transfer};
+use crate::s3::{Head, Listing, New, Object, SharedGateway};
+use crate::{Destination, PART_SIZES, Pages, Transfer};
 
 /// How many lines of a listing are asked for at once: the most that servers give.
 const PAGE: u32 = 1000;
@@ -38,8 +38,7 @@ impl Bucket {
 
     /// What is listed of names that begin with `stem`. Own files of a sync, such as its trash, are none.
     ///
-    /// It ends where the server says that the last page was the last. A page that does not lead on is an error. Some pages are asked
-    /// for ahead of the one that is read.
+    /// It ends where the server says that the last page was the last. Some pages are asked for ahead of the one that is read.
     pub(super) fn list(&self, stem: &str) -> BoxStream<'static, Result<Item>> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let (this, prefix) = (self.clone(), self.key(stem));
@@ -58,37 +57,20 @@ impl Bucket {
     /// Sends the pages of a listing, one after the other, to its end.
     async fn pages(&self, prefix: String, sender: mpsc::Sender<Vec<Item>>) -> Result<()> {
         let listing = Listing { prefix, most: Some(PAGE), ..Listing::default() };
-        let mut token = None;
+        let mut pages = Pages::new(&self.gateway, &self.bucket, listing);
         // An error means that nobody reads on.
         while let Ok(room) = sender.reserve().await {
-            let (items, next) = self.page(&listing, token).await?;
-            room.send(items);
-            if next.is_none() {
-                break;
-            }
-            token = next;
+            let Some(page) = pages.next().await? else { break };
+            room.send(page.objects.into_iter().filter_map(|object| self.item(object)).collect());
         }
         Ok(())
     }
 
-    /// A page of a listing, and what leads to the next.
-    async fn page(&self, listing: &Listing, token: Option<String>) -> Result<(Vec<Item>, Option<String>)> {
-        let page = self.gateway.list(&self.bucket, listing, token.as_deref()).await?;
-        if page.next.is_some() && page.next == token {
-            return Err(Error::damaged(format!("the listing of {self} does not lead on: its next page is the same")));
-        }
-        let mut items = Vec::with_capacity(page.objects.len());
-        for object in page.objects {
-            let Some(name) = object.key.strip_prefix(&self.base).filter(|_| object.key.starts_with(&listing.prefix)) else {
-                return Err(Error::damaged(format!("the listing of {self} has {:?}, which was not asked for", object.key)));
-            };
-            // An object whose key is the base itself has no name.
-            if !name.is_empty() && !names::is_own(name) {
-                let name = name.to_owned();
-                items.push(Item::object(&name, object));
-            }
-        }
-        Ok((items, page.next))
+    /// An object that was listed; none if it is not for a sync.
+    fn item(&self, object: Object) -> Option<Item> {
+        // One whose key is the base itself has no name.
+        let name = object.key.strip_prefix(&self.base).filter(|name| !name.is_empty() && !names::is_own(name))?.to_owned();
+        Some(Item::object(&name, object))
     }
 
     /// Whether the server says both that there is no such object and that the bucket is there.

@@ -193,6 +193,8 @@ impl Gateway for Fake {
             Some(Lie::EndsEarly(n)) if n == nth => next_page = None,
             Some(Lie::Empty) => (keys, next_page) = (Vec::new(), None),
             Some(Lie::Loops(n)) if n == nth && next_page.is_some() => next_page = Some(next.unwrap_or_default().to_owned()),
+            Some(Lie::Round) => next_page = next_page.or(Some(String::new())),
+            Some(Lie::Hollow(n)) if n <= nth => (keys, next_page) = (Vec::new(), Some(nth.to_string())),
             Some(Lie::Backwards(n)) if n == nth => keys.reverse(),
             _ => {}
         }

@@ -5,8 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use backup_ceph::{Access, Credentials, SharedGateway, connect};
-use backup_core::Kind;
+use backup_ceph::{Access, Credentials, Listing, Pages, Place, S3Sink, SharedGateway, Transfer, connect};
+use backup_core::{Depth, Error, Key, Kind, Sink};
+use futures_util::TryStreamExt;
 use tokio::io::AsyncReadExt;
 
 /// A server that gives these answers, one a connection, and the first lines of what it was asked.
@@ -97,5 +98,88 @@ async fn uploads_are_listed_to_the_last_page() {
         assert_eq!(uploads.into_iter().map(|upload| upload.key).collect::<Vec<_>>(), ["a", "b"]);
         let asked = serving.join().expect("two pages");
         assert!(asked[1].contains("key-marker=a") && asked[1].contains("upload-id-marker=1"), "{asked:?}");
+    }
+}
+
+/// A page of a listing: keys, or prefixes where they end in a slash, and what leads to the next one.
+fn page(lines: &[&str], next: &str) -> String {
+    let line = |line: &&str| match line.ends_with('/') {
+        true => format!("<CommonPrefixes><Prefix>{line}</Prefix></CommonPrefixes>"),
+        false => format!("<Contents><Key>{line}</Key><Size>1</Size></Contents>"),
+    };
+    let lines: String = lines.iter().map(line).collect();
+    let (more, next) = (!next.is_empty(), format!("<NextContinuationToken>{next}</NextContinuationToken>"));
+    format!("<ListBucketResult>{lines}<IsTruncated>{more}</IsTruncated>{next}</ListBucketResult>")
+}
+
+/// All keys and prefixes of a listing under `p/` that has these pages and no others.
+async fn listed(pages: &[String]) -> Result<Vec<String>, Error> {
+    let answers: Vec<_> = pages.iter().map(|page| ("200 OK", page.as_str())).collect();
+    let (gateway, _) = server(&answers);
+    let mut pages = Pages::new(&gateway, "b", Listing { prefix: "p/".to_owned(), ..Listing::default() });
+    let mut lines = Vec::new();
+    while let Some(page) = pages.next().await? {
+        lines.extend(page.objects.into_iter().map(|object| object.key).chain(page.prefixes));
+    }
+    Ok(lines)
+}
+
+#[tokio::test]
+async fn a_listing_whose_pages_do_not_lead_on_is_damaged() {
+    let before = page(&["p/c", "p/b/"], "1");
+    for (second, told) in [
+        (page(&["p/c"], "2"), "comes after"),
+        (page(&["p/a", "p/d"], "2"), "comes after"),
+        (page(&["p/b/"], "2"), "comes after"),
+        (page(&["p/d", "p/a/"], ""), "comes after"),
+        (page(&["p/d"], "1"), "the same"),
+        (page(&[], "1"), "the same"),
+        (page(&["q"], ""), "not asked for"),
+        (page(&["q/"], ""), "not asked for"),
+    ] {
+        let error = listed(&[before.clone(), second.clone()]).await.expect_err(&second);
+        assert!(error.kind() == Kind::Damaged && error.chain().contains(told), "{second}: {error:?}");
+        assert!(error.chain().contains("the listing of s3://b/p/ does not lead on") && error.hint().is_some(), "{error:?}");
+    }
+    // Of the lines of one page each is behind those of the page before, whichever comes first.
+    assert_eq!(listed(&[before, page(&["p/e", "p/d/"], "")]).await.expect("it leads on"), ["p/c", "p/b/", "p/e", "p/d/"]);
+}
+
+#[tokio::test]
+async fn a_thousand_pages_may_have_nothing_in_them_and_no_more() {
+    let hollow = |from: u32, count: u32| (from..from + count).map(|nth| page(&[], &nth.to_string()));
+    let mut pages: Vec<String> = hollow(0, 1000).chain([page(&["p/a"], "more")]).chain(hollow(2000, 1000)).collect();
+    pages.push(page(&["p/b"], ""));
+    assert_eq!(listed(&pages).await.expect("it leads on"), ["p/a", "p/b"]);
+    let error = listed(&hollow(0, 1001).collect::<Vec<_>>()).await.expect_err("for ever");
+    assert!(error.kind() == Kind::Damaged && error.chain().contains("1000 pages in a row"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_sink_whose_listing_goes_round_is_damaged() {
+    let pages = [page(&["p/a"], "1"), page(&["p/b"], "2"), page(&["p/a"], "1")];
+    let answers: Vec<_> = pages.iter().map(|page| ("200 OK", page.as_str())).collect();
+    let (gateway, _) = server(&answers);
+    let sink = S3Sink::new(gateway, Place::parse("//bucket/p").expect("a place"), Transfer::default(), Default::default());
+    let error = sink.list(&Key::root(), Depth::All).try_collect::<Vec<_>>().await.expect_err("it goes round");
+    assert!(error.kind() == Kind::Damaged && error.chain().contains("comes after"), "{error:?}");
+}
+
+#[tokio::test]
+async fn uploads_whose_listing_goes_round_are_damaged() {
+    let page = |key: &str, id: usize| {
+        format!(
+            "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker>\
+             <NextUploadIdMarker>{id}</NextUploadIdMarker></ListMultipartUploadsResult>"
+        )
+    };
+    let round = vec![page("a", 1), page("b", 1), page("a", 1)];
+    let of_one_key = (0..1002).map(|id| page("a", id)).collect();
+    for pages in [round, of_one_key] {
+        let answers: Vec<_> = pages.iter().map(|page| ("200 OK", page.as_str())).collect();
+        let (gateway, serving) = server(&answers);
+        let error = gateway.uploads("b", "").await.expect_err("for ever");
+        assert!(error.kind() == Kind::Damaged && error.chain().contains("does not lead on"), "{error:?}");
+        assert_eq!(serving.join().expect("each was asked for").len(), pages.len());
     }
 }

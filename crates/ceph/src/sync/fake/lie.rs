@@ -13,6 +13,10 @@ pub(in crate::sync) enum Lie {
     Empty,
     /// The n-th page comes again and again.
     Loops(usize),
+    /// Behind the last page comes the first one again.
+    Round,
+    /// From the n-th page on there is nothing on them, and always another.
+    Hollow(usize),
     /// The keys of the n-th page come backwards.
     Backwards(usize),
     /// Keys are listed that do not begin as they should.

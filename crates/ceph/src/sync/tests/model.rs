@@ -21,6 +21,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0usize..3).prop_map(Lie::EndsEarly),
         (0usize..3).prop_map(Lie::Loops),
         (0usize..3).prop_map(Lie::Backwards),
+        Just(Lie::Round),
         Just(Lie::Empty),
         Just(Lie::Truncated),
         Just(Lie::Flipped),

@@ -43,6 +43,8 @@ async fn each_lie_of_a_listing_deletes_nothing() {
         Lie::EndsEarly(1),
         Lie::Empty,
         Lie::Loops(1),
+        Lie::Round,
+        Lie::Hollow(1),
         Lie::Backwards(1),
         Lie::Gone,
         Lie::NoBucket,
@@ -75,11 +77,14 @@ async fn each_lie_of_a_listing_deletes_nothing() {
 
 #[tokio::test]
 async fn a_listing_of_own_files_that_does_not_lead_on_is_an_error() {
-    let scene = Scene::new();
-    (0..7).for_each(|nth| scene.fake.set("a", &format!(".ceph-backup/trash/then/{nth}"), "old"));
-    scene.fake.lie(Some(Lie::Loops(1)));
-    let synced = tokio::time::timeout(Duration::from_secs(20), scene.sync("s3://a", &scene.folder())).await;
-    assert_eq!(synced.expect("it ends").expect_err("the same page again").kind(), Kind::Damaged);
+    for (lie, told) in [(Lie::Loops(1), "the same"), (Lie::Round, "comes after"), (Lie::Hollow(1), "nothing in 1000 pages")] {
+        let scene = Scene::new();
+        (0..7).for_each(|nth| scene.fake.set("a", &format!(".ceph-backup/trash/then/{nth}"), "old"));
+        scene.fake.lie(Some(lie));
+        let synced = tokio::time::timeout(Duration::from_secs(20), scene.sync("s3://a", &scene.folder())).await;
+        let error = synced.unwrap_or_else(|_| panic!("{lie:?}: it never ends")).expect_err("it goes round");
+        assert!(error.kind() == Kind::Damaged && error.chain().contains(told) && error.hint().is_some(), "{lie:?}: {error:?}");
+    }
 }
 
 #[tokio::test]
