@@ -26,7 +26,7 @@ pub(super) fn client(access: &Access) -> Result<Client> {
         // Patience is ours too, by the size of what is sent.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(access.connect_timeout).build())
+        .timeout_config(TimeoutConfig::disabled())
         .disable_clock_skew_correction(true)
         .disable_s3_express_session_auth(true)
         .interceptor(Whole)

@@ -22,6 +22,8 @@ mod http;
 #[cfg(feature = "sdk")]
 mod patient;
 #[cfg(feature = "sdk")]
+mod prompt;
+#[cfg(feature = "sdk")]
 mod said;
 #[cfg(feature = "sdk")]
 mod sdk;
