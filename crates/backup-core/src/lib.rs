@@ -68,6 +68,7 @@ mod restore;
 mod retention;
 mod seal;
 mod sink;
+pub mod sorted;
 mod source;
 mod stored;
 mod sums;

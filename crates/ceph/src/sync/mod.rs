@@ -29,7 +29,6 @@ mod report;
 mod run;
 mod send;
 mod settle;
-mod sorted;
 mod streamed;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use backup_core::sorted::{Sorted, Sorter};
 use backup_core::{Doing, Error, Result};
 use futures_util::stream::BoxStream;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
@@ -14,7 +15,6 @@ use rustix::io::Errno;
 use super::merge::Named;
 use super::names::{self, OWN};
 use super::report::Report;
-use super::sorted::{Sorted, Sorter};
 use super::streamed::streamed;
 
 /// The longest name, in bytes: that of a key.

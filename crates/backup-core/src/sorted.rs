@@ -1,4 +1,4 @@
-//! Entries of a folder in order, however many there are: sorted in memory, and in runs on disk where they do not fit.
+//! Entries in order, however many there are: sorted in memory, and in runs on disk where they do not fit.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,10 +13,11 @@ const RUN: usize = 8 << 20;
 const AHEAD: usize = 16 << 10;
 
 /// An entry: what it is in order of, and what goes with it.
-pub(super) type Entry = (Vec<u8>, Vec<u8>);
+pub type Entry = (Vec<u8>, Vec<u8>);
 
-/// Takes entries in any order.
-pub(super) struct Sorter<'a> {
+/// Takes entries in any order: 8 MiB of them in memory, the rest in a file.
+#[derive(Debug)]
+pub struct Sorter<'a> {
     spill: &'a Path,
     most: usize,
     run: Vec<Entry>,
@@ -27,13 +28,15 @@ pub(super) struct Sorter<'a> {
 }
 
 /// Gives them in order.
-pub(super) struct Sorted {
+#[derive(Debug)]
+pub struct Sorted {
     memory: std::vec::IntoIter<Entry>,
     file: Option<File>,
     runs: Vec<Run>,
     heads: BinaryHeap<Reverse<(Entry, usize)>>,
 }
 
+#[derive(Debug)]
 struct Run {
     next: u64,
     end: u64,
@@ -43,11 +46,12 @@ struct Run {
 
 impl<'a> Sorter<'a> {
     /// What does not fit into memory is written to a file without a name in `spill`.
-    pub(super) fn new(spill: &'a Path) -> Self {
+    pub fn new(spill: &'a Path) -> Self {
         Self { spill, most: RUN, run: Vec::new(), bytes: 0, file: None, runs: Vec::new(), end: 0 }
     }
 
-    pub(super) fn push(&mut self, entry: Entry) -> io::Result<()> {
+    /// Takes an entry.
+    pub fn push(&mut self, entry: Entry) -> io::Result<()> {
         self.bytes += entry.0.len() + entry.1.len() + 64;
         self.run.push(entry);
         if self.bytes > self.most { self.spill() } else { Ok(()) }
@@ -75,7 +79,8 @@ impl<'a> Sorter<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> io::Result<Sorted> {
+    /// All were taken.
+    pub fn finish(mut self) -> io::Result<Sorted> {
         if self.file.is_some() && !self.run.is_empty() {
             self.spill()?;
         }
@@ -90,7 +95,9 @@ impl<'a> Sorter<'a> {
 }
 
 impl Sorted {
-    pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
+    /// The next entry: of two that are equal one after the other, after the last none.
+    #[expect(clippy::should_implement_trait, reason = "reading may fail, and is asked for with `?`")]
+    pub fn next(&mut self) -> io::Result<Option<Entry>> {
         match self.heads.pop() {
             Some(Reverse((entry, nth))) => {
                 self.advance(nth)?;
