@@ -55,6 +55,7 @@ fn may_know(package: &Package) -> &'static [&'static str] {
         "pg-backup" => &["backup-core", "backup-ceph", "backup-cli", "backup-kube", "backup-pg", "backup-service"],
         "ceph-backup" => &["backup-core", "backup-ceph", "backup-cli"],
         "mongo-healer" => &["backup-core", "backup-ceph", "backup-cli", "backup-mongo"],
+        "backup-bosh" | "backup-volume" => &["backup-core", "backup-host"],
         name if package.is_in("crates") && name != "backup-core" => &["backup-core"],
         _ => &[],
     }

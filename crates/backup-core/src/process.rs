@@ -1,5 +1,7 @@
 //! Children are bodies: what a program prints, with its exit status as the last byte.
 
+mod feed;
+
 use std::io;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
@@ -9,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
+use self::feed::Feed;
 use crate::body::sound;
 use crate::{Body, Doing, Error, Result};
 
@@ -20,30 +23,68 @@ const LAST_WORDS: usize = 8 * 1024;
 /// Any other end is an error with the status and the last 8 KiB of standard error. The child has no standard input and
 /// leads a process group of its own, so that a Ctrl-C at the terminal reaches us first; dropping the body before its end kills
 /// the whole group. Fails when the program cannot be started. Must be called within a Tokio runtime.
-pub fn stdout(mut command: Command) -> Result<Body> {
+pub fn stdout(command: Command) -> Result<Body> {
+    Ok(sound(Checked(start(command, None)?)))
+}
+
+/// Starts `command` as [`stdout`] does, with `stdin` as its input (none: it is empty), for those who judge the end by themselves.
+///
+/// The input is handed on while the output is read. If it breaks, the group is killed before the child can see an end of its
+/// input, and the reader fails with that error. A child that closes its input gets no more of it, which is no error.
+pub fn start(mut command: Command, stdin: Option<Body>) -> Result<Running> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command
         .spawn()
         .doing(|| format!("start {program}"))
         .map_err(|error| error.with_hint(format!("look whether {program} is installed and on the PATH")))?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    Ok(sound(Running { program, child, group, stdout, stderr, words: Vec::new() }))
+    let feed = stdin.zip(child.stdin.take()).map(|(body, to)| Feed::new(body, to));
+    Ok(Running { program, child, group, feed, stdout, stderr, words: Vec::new(), status: None })
 }
 
-struct Running {
+/// A child as the reader of what it prints. Its end of file comes once the child has ended, however that was.
+///
+/// Dropped before, it kills the child's whole process group.
+#[derive(Debug)]
+pub struct Running {
     program: String,
     child: Child,
     /// The group to kill; none once the child was waited for, as its number may be another's then.
     group: Option<Pid>,
+    /// None once its body ended or the child wants no more.
+    feed: Option<Feed>,
     /// None once it ended.
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     words: Vec<u8>,
+    status: Option<ExitStatus>,
 }
 
 impl Running {
+    /// The same child, which is not killed when this is dropped: its input and its outputs are closed, and it must end of that.
+    pub fn only_closed(mut self) -> Self {
+        self.group = None;
+        self
+    }
+
+    /// The program's name, for messages.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// How it ended; none before the end of file.
+    pub fn status(&self) -> Option<ExitStatus> {
+        self.status
+    }
+
+    /// What it wrote to standard error, the last 8 KiB: all of it after the end of file. NUL bytes, which are no text, are left out.
+    pub fn last_words(&self) -> &[u8] {
+        &self.words
+    }
+
     /// Takes what the child complains, so that it never waits for us there.
     fn listen(&mut self, cx: &mut Context<'_>) {
         let mut space = [0; 4096];
@@ -58,7 +99,7 @@ impl Running {
     }
 
     /// Takes what is left in the pipe of a child that has ended, without waiting for a grandchild that holds it open.
-    fn last_words(&mut self) {
+    fn listen_to_the_last(&mut self) {
         let mut space = [0; 4096];
         while let Some(stderr) = &self.stderr {
             match rustix::io::read(stderr, &mut space) {
@@ -69,14 +110,28 @@ impl Running {
         }
     }
 
-    fn end(&mut self, status: ExitStatus) -> io::Result<()> {
-        if status.success() {
-            return Ok(());
+    /// Hands on what there is of the input.
+    fn feed(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(feed) = &mut self.feed {
+            match feed.poll(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.feed = None,
+                Poll::Ready(Err(error)) => {
+                    // Before its input is closed: it would take that for the end.
+                    self.kill();
+                    self.feed = None;
+                    return Err(error);
+                }
+            }
         }
-        self.last_words();
-        let error = Error::failed(format!("{} ended with {status}", self.program));
-        let words = String::from_utf8_lossy(&self.words).trim().to_owned();
-        Err(if words.is_empty() { error } else { error.with_source(words) }.into())
+        Ok(())
+    }
+
+    fn kill(&mut self) {
+        if let Some(group) = self.group.take() {
+            // It may have ended meanwhile; then there is nothing to kill.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 
@@ -84,6 +139,7 @@ impl AsyncRead for Running {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.listen(cx);
+        this.feed(cx)?;
         if let Some(stdout) = &mut this.stdout {
             let before = buf.filled().len();
             ready!(Pin::new(stdout).poll_read(cx, buf))?;
@@ -96,31 +152,43 @@ impl AsyncRead for Running {
             let waiting = std::pin::pin!(this.child.wait());
             ready!(waiting.poll(cx))?
         };
-        this.group = None;
-        Poll::Ready(this.end(status))
+        (this.group, this.feed) = (None, None);
+        this.listen_to_the_last();
+        this.status = Some(status);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(group) = self.group {
-            // It may have ended meanwhile; then there is nothing to kill.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.kill();
+    }
+}
+
+/// Ends only after exit status 0.
+struct Checked(Running);
+
+impl AsyncRead for Checked {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.0).poll_read(cx, buf))?;
+        let Some(status) = self.0.status().filter(|status| !status.success()) else { return Poll::Ready(Ok(())) };
+        let error = Error::failed(format!("{} ended with {status}", self.0.program()));
+        let words = String::from_utf8_lossy(self.0.last_words()).trim().to_owned();
+        Poll::Ready(Err(if words.is_empty() { error } else { error.with_source(words) }.into()))
     }
 }
 
 fn keep(words: &mut Vec<u8>, more: &[u8]) {
-    words.extend_from_slice(more);
+    words.extend(more.iter().filter(|byte| **byte != 0));
     words.drain(..words.len().saturating_sub(LAST_WORDS));
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
     use super::*;
-    use crate::body::to_vec;
+    use crate::body::{self, CHUNK, to_vec};
 
     fn sh(script: &str) -> Body {
         let mut command = Command::new("sh");
@@ -184,6 +252,61 @@ mod tests {
         assert!(rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err(), "it is held");
         drop(body);
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("it is free");
+    }
+
+    fn fed(script: &str, stdin: Body) -> Running {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        start(command, Some(stdin)).expect("sh starts")
+    }
+
+    #[tokio::test]
+    async fn more_input_than_a_pipe_holds_comes_back() {
+        let bytes: Vec<u8> = (0..CHUNK * 9 + 1).map(|at| at as u8).collect();
+        let mut child = fed("cat; echo end >&2; exit 3", body::from_bytes(bytes.clone()));
+        let mut back = Vec::new();
+        assert_eq!(child.status(), None);
+        child.read_to_end(&mut back).await.expect("however it ends");
+        assert!(back == bytes);
+        assert_eq!((child.status().and_then(|status| status.code()), child.last_words()), (Some(3), &b"end\n"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_closes_its_input_ends_as_it_likes() {
+        let endless = body::piped(|mut writer| async move {
+            loop {
+                writer.write_all(&[0; CHUNK]).await?
+            }
+        });
+        let mut child = fed("exec <&-; echo out", endless);
+        let mut out = Vec::new();
+        child.read_to_end(&mut out).await.expect("it ended");
+        assert_eq!((out.as_slice(), child.status().and_then(|status| status.code())), (&b"out\n"[..], Some(0)));
+    }
+
+    #[tokio::test]
+    async fn an_input_that_breaks_is_not_taken_for_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("whole");
+        let broken = crate::testing::breaking(vec![7; 10], 7);
+        // It holds its output open until it is gone.
+        let mut child = fed(&format!("cat >/dev/null; : >'{}'", path.display()), broken);
+        let error = child.read_to_end(&mut Vec::new()).await.expect_err("broken on purpose");
+        assert_eq!(error.to_string(), "broken on purpose");
+        child.read_to_end(&mut Vec::new()).await.expect("it is gone");
+        assert!(!child.status().expect("it ended").success());
+        assert!(!path.exists(), "it took the cut for the end");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_only_closed_sees_its_input_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a pipe");
+        let never = body::piped(|_| std::future::pending());
+        let child = fed(&format!("cat; echo closed >'{}'", path.display()), never).only_closed();
+        drop(child);
+        assert_eq!(tokio::fs::read(&path).await.expect("it lives"), b"closed\n");
     }
 
     #[tokio::test]

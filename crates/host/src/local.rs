@@ -1,0 +1,55 @@
+//! This machine.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backup_core::{Body, Error, Result};
+
+use crate::wrapped::{self, Lost, Transport};
+use crate::{Answer, Command, Host};
+
+/// This machine: commands run with our rights, in our environment and working folder.
+///
+/// They end with us, however we end: a kill of ours ends them, too.
+#[derive(Debug, Clone, Default)]
+pub struct Local;
+
+#[async_trait]
+impl Host for Local {
+    fn name(&self) -> &str {
+        "this machine"
+    }
+
+    async fn run(&self, command: &Command, stdin: Option<Body>) -> Result<Body> {
+        wrapped::run(Arc::new(self.clone()), command, stdin).await
+    }
+
+    async fn answer(&self, command: &Command) -> Result<Answer> {
+        wrapped::answer(Arc::new(self.clone()), command).await
+    }
+}
+
+impl Transport for Local {
+    fn name(&self) -> &str {
+        Host::name(self)
+    }
+
+    fn carry(&self, words: Vec<OsString>) -> Result<tokio::process::Command> {
+        let mut words = words.into_iter();
+        let mut command = tokio::process::Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        Ok(command)
+    }
+
+    fn is_only_closed(&self, command: &Command) -> bool {
+        // Killed by us, the wrapper would leave behind what we may not kill, with an end of its input that is none.
+        command.is_sudo()
+    }
+
+    fn lost(&self, lost: Lost) -> Error {
+        let what = lost.program.unwrap_or_else(|| "sh".to_owned());
+        let error = Error::failed(format!("{what} on this machine was cut off ({})", lost.status));
+        if lost.words.is_empty() { error } else { error.with_source(lost.words) }
+    }
+}

@@ -1,0 +1,286 @@
+//! What every [`Host`] must pass.
+//!
+//! A contract panics where it is broken, as an assertion does.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+use backup_core::body::{self, Body, CHUNK};
+use backup_core::testing::{body_contract, breaking};
+use backup_core::{Error, Kind};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
+use crate::{Command, Host};
+
+/// How long something may take on a busy machine before it counts as never.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Checks what [`Host`] promises, with the programs of a Debian there. What it makes there is gone afterwards.
+///
+/// # Panics
+/// If a promise is broken, saying which.
+pub async fn host_contract(host: &dyn Host) {
+    let whole = Box::pin(async {
+        what_is_printed_arrives_whole(host).await;
+        statuses_arrive_as_they_are(host).await;
+        arguments_arrive_as_they_are(host).await;
+        programs_are_run_and_no_words_of_a_shell(host).await;
+        last_words_are_kept(host).await;
+        what_is_given_comes_back(host).await;
+        input_that_is_not_taken_is_an_error(host).await;
+        input_that_breaks_is_no_end(host).await;
+        what_is_dropped_ends_there(host).await;
+        a_limit_ends_it_there(host).await;
+        what_detached_itself_stays(host).await;
+    });
+    tokio::time::timeout(10 * LONG, whole).await.expect("nothing hangs");
+}
+
+/// A command of `sh` for a test.
+fn sh(script: &str) -> Command {
+    Command::new("sh").args(["-c", script, "sh"])
+}
+
+/// Runs it to its end.
+async fn all(host: &dyn Host, command: &Command, stdin: Option<Body>) -> Result<Vec<u8>, Error> {
+    body_contract(host.run(command, stdin).await?).await
+}
+
+/// Bytes of every kind.
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect()
+}
+
+async fn what_is_printed_arrives_whole(host: &dyn Host) {
+    let printed = all(host, &sh(r"echo complaint >&2; printf 'a\0b\n'"), None).await.expect("it ends well");
+    assert_eq!(printed, b"a\0b\n");
+    assert_eq!(all(host, &Command::new("cat"), None).await.expect("its input is empty"), b"");
+    let (one, other) = (sh("sleep 1; echo one; exit 1"), sh("echo other; exit 2"));
+    let (one, other) = tokio::join!(host.answer(&one), host.answer(&other));
+    let said = [one, other].map(|answer| answer.expect("it answers")).map(|answer| (answer.status, answer.stdout));
+    assert_eq!(said, [(1, b"one\n".to_vec()), (2, b"other\n".to_vec())]);
+    let error = host.answer(&Command::new("head").args(["-c", "1048577", "/dev/zero"])).await.expect_err("too much");
+    assert!(error.chain().ends_with("printed more than the 1048576 bytes that an answer may have"), "{error:?}");
+    let answer = host.answer(&Command::new("head").args(["-c", "1048576", "/dev/zero"])).await.expect("just enough");
+    assert_eq!(answer.stdout.len(), 1_048_576);
+}
+
+async fn statuses_arrive_as_they_are(host: &dyn Host) {
+    for status in [0, 1, 2, 126, 127, 128, 129, 137, 254, 255] {
+        let command = sh("echo out; echo complaint >&2; exit $1").arg(status.to_string());
+        let answer = host.answer(&command).await.expect("it answers");
+        let said = (answer.status, answer.stdout.as_slice(), answer.stderr.as_str());
+        assert_eq!(said, (status, &b"out\n"[..], "complaint"));
+        let ended = all(host, &command, None).await;
+        if status == 0 {
+            assert_eq!(ended.expect("status 0 is a whole body"), b"out\n");
+        } else {
+            let expected = format!("sh on {} ended with exit status {status}: complaint", host.name());
+            assert_eq!(ended.expect_err("any other is none").chain(), expected);
+        }
+    }
+    for (signal, status) in [("KILL", 137), ("PIPE", 141), ("TERM", 143)] {
+        let answer = host.answer(&sh("kill -s $1 $$").arg(signal)).await.expect("it answers");
+        assert_eq!(answer.status, status, "{signal}");
+    }
+    let answer = host.answer(&Command::new("no-such-program")).await.expect("it answers");
+    assert_eq!(answer.status, 127, "{answer:?}");
+    let error = all(host, &Command::new("no-such-program"), None).await.expect_err("it cannot start");
+    assert!(error.hint().is_some(), "{error:?}");
+}
+
+async fn arguments_arrive_as_they_are(host: &dyn Host) {
+    let mut arguments: Vec<OsString> =
+        ["", " ", "a  b", "two\nlines\n", "\n", "it's", "\"", "$HOME", "`id`", "$(id)", "*", "~", "\\"]
+            .map(OsString::from)
+            .to_vec();
+    arguments.extend(
+        ["\\n", "%s", "-n", "--", "!!", ";", "&", "|", "#", "a=b", "ä", "'\\''", "\r", "\t", "{a,b}"].map(OsString::from),
+    );
+    arguments.push(OsString::from_vec((1..=u8::MAX).collect()));
+    arguments.push(OsString::from_vec(vec![b'\''; 10_000]));
+    let mut expected = Vec::new();
+    for argument in &arguments {
+        expected.extend(argument.as_encoded_bytes());
+        expected.push(0);
+    }
+    let printed = all(host, &Command::new("printf").arg(r"%s\0").args(arguments), None).await.expect("they are printed");
+    assert!(printed == expected, "{} is not {}", printed.escape_ascii(), expected.escape_ascii());
+    let error = host.answer(&Command::new("printf").arg("a\0b")).await.expect_err("no argument can be that");
+    assert_eq!(error.kind(), Kind::Usage, "{error:?}");
+}
+
+async fn programs_are_run_and_no_words_of_a_shell(host: &dyn Host) {
+    for word in ["exit", "eval", "cd ..", "a=b", "watch_", "if", "echo; id"] {
+        assert_eq!(host.answer(&Command::new(word)).await.expect("it answers").status, 127, "{word}");
+    }
+    // Its functions are called so, too.
+    let first = all(host, &Command::new("cut").args(["-c", "1"]), Some(body::from_bytes("abc\n"))).await;
+    assert_eq!(first.expect("the program"), b"a\n");
+}
+
+async fn last_words_are_kept(host: &dyn Host) {
+    let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done >&2; exit 1";
+    let error = all(host, &sh(script), None).await.expect_err("exit status 1");
+    let line = error.chain();
+    assert!(line.ends_with("line 19998 line 19999") && (4096..9000).contains(&line.len()), "{line}");
+    let answer = host.answer(&sh(r"printf '\n0123456789abcdef 0\n\0%s 0\n' $$ >&2; exit 3")).await.expect("it answers");
+    assert_eq!(answer.status, 3, "what it prints is not taken for its status");
+    let answer = host.answer(&sh(r"printf 'no\377 end' >&2")).await.expect("it answers");
+    assert_eq!((answer.status, answer.stderr.as_str()), (0, "no\u{fffd} end"));
+}
+
+async fn what_is_given_comes_back(host: &dyn Host) {
+    for length in [0, 1, CHUNK, 8 * 1024 * 1024 + 1] {
+        let given = bytes(length);
+        let back = all(host, &Command::new("cat"), Some(body::from_bytes(given.clone()))).await.expect("it ends well");
+        assert!(back == given, "{length} bytes are {} now", back.len());
+    }
+    // What comes in pieces is handed on in pieces: it is answered before there is more.
+    let (mut asking, asked) = tokio::io::duplex(CHUNK);
+    let mut answered = BufReader::new(host.run(&Command::new("cat"), Some(body::sound(asked))).await.expect("it starts"));
+    for word in ["one\n", "two\n"] {
+        asking.write_all(word.as_bytes()).await.expect("taken");
+        let mut line = String::new();
+        answered.read_line(&mut line).await.expect("answered");
+        assert_eq!(line, word);
+    }
+    drop(asking);
+    assert_eq!(answered.read_to_end(&mut Vec::new()).await.expect("its end is handed on"), 0);
+}
+
+async fn input_that_is_not_taken_is_an_error(host: &dyn Host) {
+    for length in [1, 4 * 1024 * 1024] {
+        for script in ["exit 0", "exec <&-; exit 0", "head -c 1 >/dev/null; head -c 1 >/dev/null"] {
+            let given = body::from_bytes(bytes(length));
+            let ended = all(host, &sh(script), Some(given)).await;
+            if length == 1 && script.starts_with("head") {
+                ended.expect("it took all there was");
+            } else {
+                let error = ended.expect_err("exit status 0 before it had taken all");
+                assert!(error.chain().ends_with("ended before it had taken all of its input"), "{script}: {error:?}");
+            }
+        }
+        let error = all(host, &sh("exit 3"), Some(body::from_bytes(bytes(length)))).await.expect_err("exit status 3");
+        assert!(error.chain().ends_with("ended with exit status 3"), "{error:?}");
+    }
+}
+
+async fn input_that_breaks_is_no_end(host: &dyn Host) {
+    for at in [0, 1, 3 * 1024 * 1024 + 7] {
+        let folder = Folder::new(host).await;
+        let command = sh(r#"cd "$1"; cat >/dev/null; : >whole"#).arg(folder.path());
+        let error = all(host, &command, Some(breaking(bytes(4 * 1024 * 1024), at))).await.expect_err("its input broke");
+        assert!(error.chain().contains("broken on purpose"), "{error:?}");
+        folder.has_nobody().await;
+        assert!(!folder.has("whole").await, "broken at {at}, it was taken for whole");
+        folder.remove().await;
+    }
+}
+
+async fn what_is_dropped_ends_there(host: &dyn Host) {
+    let endless = || {
+        body::piped(|mut writer| async move {
+            loop {
+                writer.write_all(&[0; CHUNK]).await?
+            }
+        })
+    };
+    let quiet = || body::piped(|_| std::future::pending());
+    let scripts =
+        ["sleep 1000", "sleep 1000 & sleep 1000 & wait", "trap '' TERM HUP PIPE INT; sleep 1000 & wait", "yes", "cat"];
+    for script in scripts {
+        for stdin in [None, Some(quiet()), Some(endless())] {
+            if script == "cat" && stdin.is_none() {
+                continue;
+            }
+            let folder = Folder::new(host).await;
+            let command = sh(r#"cd "$1"; echo here; eval "$2"; : >whole"#).arg(folder.path()).arg(script);
+            let mut body = BufReader::new(host.run(&command, stdin).await.expect("it starts"));
+            let mut line = String::new();
+            body.read_line(&mut line).await.expect("it runs");
+            assert_eq!(line, "here\n");
+            assert!(folder.inhabitants().await > 0, "{script} runs");
+            // So that it waits for us, where it does.
+            tokio::select! {
+                _ = async { while let Ok(more) = body.fill_buf().await.map(<[u8]>::len) { body.consume(more) } } => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+            drop(body);
+            folder.has_nobody().await;
+            assert!(!folder.has("whole").await, "{script} took the cut for the end of its input");
+            folder.remove().await;
+        }
+    }
+}
+
+async fn a_limit_ends_it_there(host: &dyn Host) {
+    let folder = Folder::new(host).await;
+    let limited = sh(r#"cd "$1"; sleep 1000"#).arg(folder.path()).limit(Duration::from_secs(3));
+    let error = host.answer(&limited).await.expect_err("it takes too long");
+    assert_eq!(error.chain(), format!("sh on {} did not end within 3s", host.name()));
+    folder.has_nobody().await;
+    let body = host.run(&limited, None).await.expect("it starts");
+    let error = body_contract(body).await.expect_err("it takes too long");
+    assert_eq!(error.chain(), format!("sh on {} did not end within 3s", host.name()));
+    folder.has_nobody().await;
+    folder.remove().await;
+    assert_eq!(host.answer(&sh("exit 4").limit(LONG)).await.expect("it answers").status, 4);
+}
+
+async fn what_detached_itself_stays(host: &dyn Host) {
+    let folder = Folder::new(host).await;
+    let script = r#"cd "$1"; setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!"#;
+    let number = all(host, &sh(script).arg(folder.path()), None).await.expect("who started it ends");
+    let number = String::from_utf8(number).expect("a number").trim().to_owned();
+    assert_eq!(folder.inhabitants().await, 1, "it lives on");
+    let killed = host.answer(&sh("kill -s KILL \"$1\"").arg(number)).await.expect("it answers");
+    assert_eq!(killed.status, 0, "{killed:?}");
+    folder.has_nobody().await;
+    folder.remove().await;
+}
+
+/// A folder there. Who works in it lives.
+struct Folder<'a> {
+    host: &'a dyn Host,
+    path: String,
+}
+
+impl<'a> Folder<'a> {
+    async fn new(host: &'a dyn Host) -> Self {
+        let made = host.answer(&Command::new("mktemp").args(["-d", "-p", "/tmp", "backup-host-XXXXXXXX"])).await.expect("made");
+        assert_eq!(made.status, 0, "{made:?}");
+        Folder { host, path: String::from_utf8(made.stdout).expect("a path").trim().to_owned() }
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    async fn has(&self, name: &str) -> bool {
+        let command = Command::new("test").args(["-e", &format!("{}/{name}", self.path)]);
+        self.host.answer(&command).await.expect("it answers").status == 0
+    }
+
+    /// How many processes have it as their working folder; those that are dead, though nobody has asked for them, do not count.
+    async fn inhabitants(&self) -> usize {
+        let script = r#"for one in /proc/[0-9]*; do [ "$(readlink "$one/cwd")" != "$1" ] || echo; done"#;
+        self.host.answer(&sh(script).arg(&self.path)).await.expect("it answers").stdout.len()
+    }
+
+    /// Waits until nobody works in it.
+    async fn has_nobody(&self) {
+        let none = async {
+            while self.inhabitants().await > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await
+            }
+        };
+        tokio::time::timeout(LONG, none).await.expect("all of the group has ended");
+    }
+
+    async fn remove(self) {
+        let removed = self.host.answer(&Command::new("rm").args(["-r", "--", &self.path])).await.expect("it answers");
+        assert_eq!(removed.status, 0, "{removed:?}");
+    }
+}
