@@ -66,6 +66,7 @@ mod recover;
 mod repository;
 mod restore;
 mod retention;
+pub mod scratch;
 mod seal;
 mod sink;
 pub mod sorted;

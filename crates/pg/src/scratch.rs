@@ -1,21 +1,18 @@
 //! A throw-away server, made of the PostgreSQL programs of this machine, to prove a restore in.
 
-mod keeper;
 mod programs;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use backup_core::scratch::{End, Folder, Keeper};
 use backup_core::{Doing as _, Error, Kind, Result};
-use tempfile::TempDir;
 
 use crate::config::{Address, Config, Host};
 use crate::connect::{Purpose, connect};
 use crate::pg_error::pg_error;
 use crate::{Version, quote};
-use keeper::Keeper;
 use programs::{Account, Programs};
 
 /// What a scratch server has to be like, so that a restore into it can come out equal.
@@ -64,7 +61,7 @@ impl ServerShape {
 /// owner and root can enter, asks for no password, and does not care for the disk: nothing in it outlives it.
 ///
 /// Dropping it, like [`stop`](Self::stop), ends the server at once and removes the folder. If this process is killed, the
-/// server ends by itself where `setpriv` of util-linux is there; the folder then stays.
+/// server ends by itself where `setpriv` of util-linux is there; the folder then stays until the next one is made beside it.
 #[derive(Debug)]
 pub struct Scratch {
     config: Config,
@@ -72,7 +69,7 @@ pub struct Scratch {
     notes: Vec<String>,
     // In this order: the server ends before its folder goes.
     keeper: Keeper,
-    folder: TempDir,
+    folder: Folder,
 }
 
 /// The superuser that `initdb` makes where it cannot make the wanted one.
@@ -92,14 +89,14 @@ impl Scratch {
         let programs = programs::find(bindir, like.version).await?;
         let account = Account::find().await?;
         let parent = folder.map_or_else(std::env::temp_dir, Path::to_owned);
-        let folder = make_folder(&parent, &account)?;
+        let folder = Folder::make(&parent, "pg-scratch-", ".s.PGSQL.65535.lock", account.ids())?;
         let mut notes = Vec::new();
         if programs.version.major() != like.version.major() {
             notes.push(format!("the scratch server is PostgreSQL {}, the backup is of {}", programs.version, like.version));
         }
         initdb(&programs, &account, folder.path(), like, &mut notes).await?;
         let log = folder.path().join("server.log");
-        let keeper = Keeper::start(server(&programs, &account, folder.path(), like), &log)?;
+        let keeper = Keeper::start(server(&programs, &account, folder.path(), like), End::Quit, &log)?;
         let config = config(folder.path(), like);
         let mut scratch = Self { config, version: programs.version, notes, keeper, folder };
         scratch.wait_until_ready(&log, like.start_limit).await?;
@@ -139,8 +136,7 @@ impl Scratch {
         let stop = move || {
             let Self { keeper, folder, .. } = self;
             drop(keeper);
-            let path = folder.path().to_owned();
-            folder.close().doing(|| format!("remove {}", path.display()))
+            folder.close()
         };
         tokio::task::spawn_blocking(stop).await.doing(|| "stop the scratch server")?
     }
@@ -180,22 +176,6 @@ impl Scratch {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-fn make_folder(parent: &Path, account: &Account) -> Result<TempDir> {
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix("pg-scratch-").permissions(fs::Permissions::from_mode(0o700));
-    let folder = builder.tempdir_in(parent).doing(|| format!("make a folder in {}", parent.display()))?;
-    if let Some((uid, gid)) = account.ids() {
-        chown(folder.path(), Some(uid), Some(gid))
-            .doing(|| format!("give {} to the server's user", folder.path().display()))?;
-    }
-    // The address of a socket holds 107 bytes.
-    if folder.path().as_os_str().len() + "/.s.PGSQL.65535.lock".len() > 107 {
-        return Err(Error::usage(format!("the path {} is too long for a socket", parent.display()))
-            .with_hint("give a folder with a shorter path for the scratch server"));
-    }
-    Ok(folder)
 }
 
 async fn initdb(

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use backup_core::scratch::{End, Starter};
 use backup_core::{Doing as _, Error, Kind, Result};
 
 use crate::Version;
@@ -83,18 +84,16 @@ fn folders() -> Vec<PathBuf> {
 pub(super) struct Account {
     /// Set if we are root, whom the server refuses.
     ids: Option<(u32, u32)>,
-    /// Whether `setpriv` can end a child together with us.
-    dies_with_us: bool,
+    starter: Starter,
 }
 
 impl Account {
     pub(super) async fn find() -> Result<Self> {
-        let mut probe = tokio::process::Command::new("setpriv");
-        let dies_with_us = probe.args(["--pdeathsig", "QUIT", "true"]).output().await.is_ok_and(|done| done.status.success());
+        let starter = Starter::find(End::Quit).await;
         if !rustix::process::geteuid().is_root() {
-            return Ok(Self { ids: None, dies_with_us });
+            return Ok(Self { ids: None, starter });
         }
-        if !dies_with_us {
+        if !starter.has_setpriv() {
             return Err(Error::new(
                 Kind::Unproven,
                 "the server refuses root, and there is no setpriv to run it as somebody else",
@@ -107,7 +106,7 @@ impl Account {
             Error::new(Kind::Unproven, "the server refuses root, and there is no user postgres or nobody")
                 .with_hint("add a user postgres")
         })?;
-        Ok(Self { ids: Some(ids), dies_with_us })
+        Ok(Self { ids: Some(ids), starter })
     }
 
     /// User and group that the server's files belong to, if not to us.
@@ -117,17 +116,7 @@ impl Account {
 
     /// `program` run as the server's user, with nothing of our environment but the search path.
     pub(super) fn command(&self, program: &Path) -> Command {
-        let mut command = if self.dies_with_us {
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "QUIT"]);
-            if let Some((uid, gid)) = self.ids {
-                command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned()]);
-            }
-            command.arg("--").arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
+        let mut command = self.starter.command(program, self.ids);
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).env("LC_ALL", "C").env("TZ", "UTC");
         command

@@ -8,15 +8,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use backup_core::{Doing as _, Error, Result};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use super::starter::End;
+use crate::{Doing as _, Error, Result};
 
 /// Holds a running server. Dropping it ends the server and waits for that.
 ///
 /// The thread is there since the kernel ends a child "with its parent" when the *thread* that started it ends.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub struct Keeper {
     server: Arc<Server>,
+    end: End,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -31,8 +34,8 @@ struct Server {
 const END_LIMIT: Duration = Duration::from_secs(10);
 
 impl Keeper {
-    /// Starts `command` in a process group of its own, its output appended to `log`.
-    pub(super) fn start(mut command: Command, log: &Path) -> Result<Self> {
+    /// Starts `command` in a process group of its own, its output in the file `log`, to be ended by `end`.
+    pub fn start(mut command: Command, end: End, log: &Path) -> Result<Self> {
         let out = File::create(log).doing(|| format!("create {}", log.display()))?;
         let err = out.try_clone().doing(|| format!("open {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(out).stderr(err).current_dir("/").process_group(0);
@@ -52,21 +55,20 @@ impl Keeper {
             }
         };
         let thread = thread::Builder::new().name("scratch server".to_owned()).spawn(keep).doing(|| "start a thread")?;
-        let keeper = Self { server, thread: Some(thread) };
+        let keeper = Self { server, end, thread: Some(thread) };
         is_started.recv().doing(|| "start the scratch server")?.doing(|| "start the scratch server")?;
         Ok(keeper)
     }
 
     /// The server's process; `None` once it has ended.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub fn pid(&self) -> Option<u32> {
         self.server.lock().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // To a server, QUIT says: end at once, and your children with you.
-        self.server.signal(Signal::QUIT);
+        self.server.signal(self.end.signal());
         if !self.server.has_ended_within(END_LIMIT) {
             self.server.signal(Signal::KILL);
         }
