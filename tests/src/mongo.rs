@@ -92,17 +92,26 @@ impl Mongod {
         Some(server)
     }
 
-    /// Starts a server that is not set up yet: no member of a set, without users.
-    pub(crate) fn launch(setup: &MongodSetup) -> Option<Self> {
+    /// The program; `None` as with [`Mongod::start`].
+    ///
+    /// # Panics
+    /// Where it is missing and `REQUIRE_SERVICES=1` is set.
+    pub fn program() -> Option<PathBuf> {
         let root = home().join("mongod-6.0");
         if !root.join("complete").exists() {
             skipped(&format!("MongoDB is not in {}: run ci/install", root.display()), false);
             return None;
         }
+        Some(root.join("bin/mongod"))
+    }
+
+    /// Starts a server that is not set up yet: no member of a set, without users.
+    pub(crate) fn launch(setup: &MongodSetup) -> Option<Self> {
+        let program = Self::program()?;
         // Another process can take the free port before the server does.
         let mut failure = String::new();
         for _ in 0..5 {
-            match Self::try_start(&root.join("bin/mongod"), setup) {
+            match Self::try_start(&program, setup) {
                 Ok(server) => return Some(server),
                 Err(log) => failure = log,
             }

@@ -1,12 +1,14 @@
 //! Which server, and as whom: a host or a connection string, and what does not stand in it.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backup_core::{Error, Result};
 use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, Tls, TlsOptions};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::mongo_error::mongo_error;
@@ -15,6 +17,9 @@ use crate::tls;
 
 /// How long a server may take to be found, unless the connection string says otherwise.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What is encoded in the path of a socket, which the driver knows by the `.sock` at its end.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.');
 
 /// How to reach a deployment.
 #[derive(Debug, Clone, Default)]
@@ -46,16 +51,24 @@ impl Config {
         Self { server: server.into(), ..Self::default() }
     }
 
+    /// A config of the server that listens on the socket at `path`, which ends in `.sock`.
+    pub fn socket(path: &Path) -> Self {
+        let path = percent_encode(path.as_os_str().as_bytes(), PATH);
+        Self::new(format!("mongodb://{path}/?directConnection=true"))
+    }
+
     /// Whether a password stands in the connection string.
     pub fn has_password_in_server(&self) -> bool {
         self.server.split_once("://").is_some_and(|(_, rest)| password(rest).is_some())
     }
 
     /// The servers as they are told to people: without user, password and options.
-    pub fn place(&self) -> &str {
+    pub fn place(&self) -> Cow<'_, str> {
         let hosts = self.server.split_once("://").map_or(self.server.as_str(), |(_, rest)| rest);
         let hosts = authority(hosts);
-        hosts.rsplit_once('@').map_or(hosts, |(_, hosts)| hosts)
+        let hosts = hosts.rsplit_once('@').map_or(hosts, |(_, hosts)| hosts);
+        // A path of a socket is encoded.
+        percent_decode_str(hosts).decode_utf8_lossy()
     }
 
     /// What the driver is told.
@@ -195,6 +208,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_socket_is_a_server() {
+        let config = Config::socket(Path::new("/tmp/a b%/mongod.sock"));
+        let hosts = config.options().await.expect("options").hosts;
+        assert_eq!(hosts, [ServerAddress::Unix { path: PathBuf::from("/tmp/a b%/mongod.sock") }]);
+        assert_eq!(config.place(), "/tmp/a b%/mongod.sock");
+    }
+
+    #[tokio::test]
     async fn user_and_password_come_from_beside_the_url_or_from_within() {
         let login = async |server: &str, username: Option<&str>, password: Option<&str>| {
             let username = username.map(str::to_owned);
@@ -209,7 +230,7 @@ mod tests {
         assert_eq!(login("mongodb://one:in@localhost/", Some("two"), Some("out")).await, pair("two", "out"));
         let config = Config { auth_source: Some("app".to_owned()), ..Config::new("mongodb://one:in@localhost/other") };
         assert_eq!(config.options().await.expect("options").credential.expect("a login").source.as_deref(), Some("app"));
-        assert_eq!((config.place(), config.has_password_in_server()), ("localhost", true));
+        assert_eq!((config.place().as_ref(), config.has_password_in_server()), ("localhost", true));
         assert!(!Config::new("mongodb://one@localhost/").has_password_in_server());
     }
 

@@ -38,6 +38,7 @@ mod pace;
 mod plan;
 mod ranges;
 pub mod restore;
+mod scratch;
 mod secret;
 pub mod stored_name;
 pub mod tar;
@@ -56,6 +57,7 @@ pub use dump_tar::dump_tar;
 pub use extjson::to_json;
 pub use facts::{CollectionType, Content, Instant, PartFacts, Window};
 pub use mongo_error::mongo_error;
+pub use scratch::Scratch;
 pub use secret::Secret;
 pub use target::Restore;
 

@@ -7,6 +7,7 @@ mod healing;
 mod loading;
 mod manual;
 mod memory;
+mod proving;
 mod pymongo;
 mod tls;
 

@@ -59,7 +59,8 @@ async fn every_command_of_the_manual_does_what_it_says() {
     let script = script.replace("localhost", &server.host()).replace("127.0.0.1:27018", &server.host());
     let script = script.replace("s3://mybucket", "s3://manual").replace("/backups", &folder).replace(" database", " corpus");
     let script = script.replace(" repositories users", " types big").replace("--collection users", "--collection big");
-    let script = script.replace("scratch.example", &other.host());
+    let Some(mongod) = Mongod::program() else { return };
+    let script = script.replace("scratch.example", &other.host()).replace("/usr/bin/mongod", &mongod.to_string_lossy());
     let script = script.replacen(
         &format!("mongo-healer backup {folder}"),
         &format!("mongo-healer backup {folder} {} corpus\nmongo-healer backup {folder}", server.host()),
