@@ -1,5 +1,6 @@
 //! Brings collections back: of a dump all, a database, or one, under the same name or another.
 
+mod answered;
 mod archived;
 mod collection;
 mod insert;
@@ -14,10 +15,9 @@ mod window;
 use std::collections::BTreeMap;
 
 use backup_core::{Context, Doing, Error, Event, Kind, Name, Restored, Result};
-use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::{Client, Database};
 
+use self::answered::{answered, together};
 pub use self::archived::restore_archive;
 pub use self::collection::Outcome;
 pub(crate) use self::collection::{Place, build, count, restore as restore_collection, source};
@@ -188,30 +188,22 @@ async fn bring_back(
     if let Some(target) = targets.values().next() {
         cx.unless_cancelled(may_replay(client, target)).await?;
     }
-    // One that fails stops the others and awaits them: what they have on its way would make anew what is dropped.
-    let stopping = &Context { cancel: cx.cancel.child_token(), ..cx.clone() };
-    let filling = each.iter().map(|(of, place)| async move {
-        let from = of.is_in_dump.then_some((dump, &of.listed));
-        let described = if of.is_written { boundless(&of.described) } else { of.described.clone() };
-        let filled = fill_beside(stopping, place, from, &described).await.doing(|| format!("restore {}", of.listed));
-        if filled.is_err() {
-            stopping.cancel.cancel();
-        }
-        filled
-    });
-    let filling: Vec<BoxFuture<'_, Result<Counted>>> = filling.map(|one| Box::pin(one) as BoxFuture<'_, _>).collect();
-    let filled: Vec<Result<Counted>> = stream::iter(filling).buffered(jobs).collect().await;
-    let is_why = |one: &Result<Counted>| one.as_ref().is_err_and(|error| error.kind() != Kind::Cancelled);
-    let (why, others): (Vec<_>, Vec<_>) = filled.into_iter().partition(is_why);
-    let mut counted: Vec<Counted> = why.into_iter().chain(others).collect::<Result<_>>()?;
+    let mut counted: Vec<Counted> = together(cx, jobs, each, |cx, (of, place)| {
+        Box::pin(async move {
+            let from = of.is_in_dump.then_some((dump, &of.listed));
+            let described = if of.is_written { boundless(&of.described) } else { of.described.clone() };
+            fill_beside(&cx, place, from, &described).await.doing(|| format!("restore {}", of.listed))
+        })
+    })
+    .await?;
     let mut restored = Restored::default();
     if let (Some(window), false) = (&plan.window, targets.is_empty()) {
         if let Some(oplog) = cx.unless_cancelled(dump.oplog()).await? {
-            let applied = cx.unless_cancelled(replay(client, oplog, window, &targets)).await?;
+            let applied = replay(cx, client, oplog, window, &targets).await?;
             restored.counts.insert("entries of the oplog".into(), applied);
         }
         for ((of, place), counted) in each.iter().zip(&mut counted).filter(|((of, _), _)| of.is_written) {
-            cx.unless_cancelled(bound_beside(place, &of.described)).await.doing(|| format!("restore {}", of.listed))?;
+            answered(cx, bound_beside(place, &of.described)).await.doing(|| format!("restore {}", of.listed))?;
             let filled = source(&place.work, of.described.kind);
             *counted = cx.unless_cancelled(count(place.database, &filled)).await?;
         }
@@ -227,12 +219,12 @@ async fn finish(
     mut restored: Restored,
 ) -> Result<Restored> {
     let jobs = each.first().map_or(1, |(_, place)| place.options.jobs.max(1));
-    let indexing = each.iter().map(|(of, place)| async move {
-        let indexed = cx.unless_cancelled(index_beside(place, &of.described)).await;
-        indexed.doing(|| format!("restore {}", of.listed))
-    });
-    let indexing: Vec<BoxFuture<'_, Result<()>>> = indexing.map(|one| Box::pin(one) as BoxFuture<'_, _>).collect();
-    stream::iter(indexing).buffer_unordered(jobs).try_collect::<Vec<()>>().await?;
+    together(cx, jobs, each, |cx, (of, place)| {
+        Box::pin(
+            async move { answered(&cx, index_beside(place, &of.described)).await.doing(|| format!("restore {}", of.listed)) },
+        )
+    })
+    .await?;
     // Views come last: what one shows is there before it, so that nobody sees an empty one.
     for ((of, place), counted) in each.iter().zip(counted) {
         let outcome = into_place(cx, place, &of.described, counted).await.doing(|| format!("restore {}", of.listed))?;

@@ -7,6 +7,7 @@ use mongodb::error::ErrorKind;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use mongodb::{Client, Database};
 
+use super::answered::answered;
 use super::insert::{How, Inserted, insert};
 use super::mark;
 use super::options::{Options, bounds, options_later, options_now};
@@ -50,7 +51,7 @@ pub(crate) async fn restore(cx: &Context, place: &Place<'_>, dump: &dyn Dump, li
     let restored = async {
         let described = dump.describe(listed).await?;
         let counted = fill_beside(cx, place, Some((dump, listed)), &described).await?;
-        index_beside(place, &described).await?;
+        answered(cx, index_beside(place, &described)).await?;
         into_place(cx, place, &described, counted).await
     };
     let restored = restored.await;
@@ -70,7 +71,7 @@ pub(crate) async fn fill_beside(
     if described.kind == CollectionType::View {
         return Ok(Counted::default());
     }
-    if !cx.unless_cancelled(create(place, &place.work, options_now(described))).await? {
+    if !answered(cx, create(place, &place.work, options_now(described))).await? {
         return Err(Error::new(Kind::Busy, format!("{} is being filled by another run", place.work)));
     }
     match from {
@@ -117,8 +118,8 @@ pub(crate) async fn index_beside(place: &Place<'_>, described: &Described) -> Re
 /// Gives what lies beside, which has what was `counted`, its name.
 pub(crate) async fn into_place(cx: &Context, place: &Place<'_>, described: &Described, counted: Counted) -> Result<Outcome> {
     let is_there = match described.kind {
-        CollectionType::View => create(place, place.name, described.options.clone()).await?,
-        CollectionType::Collection => cx.unless_cancelled(rename(place)).await?,
+        CollectionType::View => answered(cx, create(place, place.name, described.options.clone())).await?,
+        CollectionType::Collection => answered(cx, rename(place)).await?,
         CollectionType::TimeSeries => time_series(cx, place, described, counted).await?,
     };
     Ok(if is_there { Outcome::Restored(counted.documents) } else { Outcome::Appeared })
@@ -129,7 +130,7 @@ pub(crate) async fn into_place(cx: &Context, place: &Place<'_>, described: &Desc
 async fn time_series(cx: &Context, place: &Place<'_>, described: &Described, counted: Counted) -> Result<bool> {
     let mut options = options_now(described);
     options.extend(options_later(described));
-    if !cx.unless_cancelled(create(place, place.name, options)).await? {
+    if !answered(cx, create(place, place.name, options)).await? {
         return Ok(false);
     }
     move_over(cx, place, counted, described).await.map_err(half)?;

@@ -8,6 +8,7 @@ use mongodb::Database;
 use mongodb::error::ErrorKind;
 use tokio::task::JoinSet;
 
+use super::answered::settled;
 use crate::digest::Counted;
 use crate::documents::Documents;
 use crate::mongo_error::mongo_error;
@@ -22,8 +23,6 @@ const MOST_BYTES: usize = 8 * BATCH;
 pub(super) const AGAIN: u32 = 2;
 /// How long the server is given before that.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
-/// How long after a failure the server is given to answer what is on its way.
-const SETTLED: Duration = Duration::from_secs(10);
 /// Codes of a server that shuts down, starts or gives its role away; nothing is known of what it did.
 const PASSING: [i32; 13] = [6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 50];
 /// The code of a document whose key is there already.
@@ -115,12 +114,9 @@ impl Sending {
     }
 
     /// Passes `done` on; after an error when nothing is on its way any more, or the server has not answered for ten seconds.
-    ///
-    /// A batch that came to the server after its collection was dropped would make it anew.
     pub(crate) async fn settled<T>(&mut self, done: Result<T>) -> Result<T> {
         if done.is_err() {
-            let answered = async { while self.tasks.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(SETTLED, answered).await;
+            settled(async { while self.tasks.join_next().await.is_some() {} }).await;
         }
         done
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use backup_core::{Body, Error, Result};
+use backup_core::{Body, Context, Error, Result};
 use bson::{Bson, RawArrayBuf, RawDocumentBuf, rawdoc};
 use mongodb::Client;
 
+use super::answered::answered;
 use super::insert::{AGAIN, PAUSE, may_pass};
 use super::window::{Window, key};
 use crate::documents::Documents;
@@ -21,11 +22,17 @@ const MOST: usize = 1000;
 ///
 /// An entry whose outcome is there already changes nothing, so that it does not matter when in the window a collection was read.
 /// Holds a batch and an entry.
-pub(crate) async fn replay(client: &Client, oplog: Body, window: &Window, targets: &BTreeMap<String, String>) -> Result<u64> {
+pub(crate) async fn replay(
+    cx: &Context,
+    client: &Client,
+    oplog: Body,
+    window: &Window,
+    targets: &BTreeMap<String, String>,
+) -> Result<u64> {
     let mut oplog = Documents::new(oplog, "oplog.bson");
     let mut batch = Batch::default();
     let mut applied = 0;
-    while let Some(entry) = oplog.next().await? {
+    while let Some(entry) = cx.unless_cancelled(oplog.next()).await? {
         let entry = Entry::of(entry)?;
         if !window.counts(&entry) {
             continue;
@@ -34,7 +41,7 @@ pub(crate) async fn replay(client: &Client, oplog: Body, window: &Window, target
             let Some(target) = key(operation).and_then(|key| targets.get(&key)) else { continue };
             let one = rewritten(operation, target);
             if batch.count > 0 && (batch.count >= MOST || batch.size + one.as_bytes().len() > BATCH) {
-                send(client, std::mem::take(&mut batch)).await?;
+                answered(cx, send(client, std::mem::take(&mut batch))).await?;
             }
             batch.size += one.as_bytes().len();
             batch.count += 1;
@@ -43,7 +50,7 @@ pub(crate) async fn replay(client: &Client, oplog: Body, window: &Window, target
         }
     }
     if batch.count > 0 {
-        send(client, batch).await?;
+        answered(cx, send(client, batch)).await?;
     }
     Ok(applied)
 }
@@ -86,7 +93,7 @@ async fn send(client: &Client, batch: Batch) -> Result<()> {
     loop {
         // A batch that got there may be sent once more: it changes nothing then.
         match admin.run_raw_command(command.clone()).await {
-            Ok(reply) => return answered(&reply),
+            Ok(reply) => return all_applied(&reply),
             Err(error) if attempt < AGAIN && may_pass(&error) => {
                 tracing::debug!(%error, "entries are sent again");
                 tokio::time::sleep(PAUSE).await;
@@ -108,7 +115,7 @@ fn refused(error: &mongodb::error::Error) -> Error {
 }
 
 /// Whether all entries were applied, and enough members have got them.
-fn answered(reply: &bson::Document) -> Result<()> {
+fn all_applied(reply: &bson::Document) -> Result<()> {
     let is_applied = |result: &Bson| result.as_bool() == Some(true);
     if !reply.get_array("results").is_ok_and(|results| results.iter().all(is_applied)) {
         return Err(Error::failed("the server did not apply all entries of the oplog"));

@@ -9,6 +9,7 @@ use bson::{Document, doc};
 use futures_util::TryStreamExt;
 use mongodb::{Client, Database};
 
+use super::answered::answered;
 use super::collection::{Place, discard, fill_beside};
 use super::temporary::{Run, owner, sweep};
 use super::{RestoreOptions, Selection};
@@ -80,7 +81,7 @@ async fn merge(
         let merged = first.database.run_command(command).await;
         merged.map(drop).map_err(|error| mongo_error("have the server add them", &error))
     };
-    cx.unless_cancelled(merged).await?;
+    answered(cx, merged).await?;
     // What it cannot add the server tells its log alone.
     for ((_, _, kind, place), wanted) in each.iter().zip(missing) {
         let there = cx.unless_cancelled(ids(place.database, place.name, "")).await?;

@@ -1,6 +1,7 @@
 //! Collections come back: restored, healed where they are lost, and never half.
 #![expect(clippy::panic, reason = "a test fails with what it saw")]
 
+mod awaited;
 mod breaks;
 mod damage;
 mod examples;

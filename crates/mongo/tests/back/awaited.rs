@@ -1,0 +1,80 @@
+//! A restore that is stopped awaits what it has on its way: nothing of it runs on the server any more, and nothing comes late.
+
+use backup_core::{Context, Kind};
+use backup_mongo::restore::{RestoreOptions, Run, Selection, restore};
+use backup_tests::{Mongod, MongodSetup};
+use futures_util::TryStreamExt;
+use mongodb::Database;
+use mongodb::bson::{Document, doc};
+
+use crate::breaks::leftovers;
+use crate::meanwhile::{Meanwhile, Taken};
+use crate::scene::client;
+
+async fn start(replica_set: bool) -> Option<Mongod> {
+    let arguments = ["--setParameter", "enableTestCommands=1"].map(str::to_owned).into();
+    Mongod::start_with(&MongodSetup { replica_set, arguments, ..MongodSetup::default() }).await
+}
+
+/// The commands of a run that the server is at.
+async fn running(admin: &Database, run: &Run) -> Vec<Document> {
+    let all = doc! { "$currentOp": { "allUsers": true, "idleConnections": false } };
+    let ours = doc! { "$match": { "appName": run.app_name(), "active": true, "command.hello": { "$exists": false } } };
+    admin.aggregate([all, ours]).await.expect("operations").try_collect().await.expect("operations")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_restore_that_is_stopped_has_on_its_way_is_awaited() {
+    let (Some(source), Some(target)) = (start(true).await, start(false).await) else { return };
+    let bank = source.client().database("bank");
+    bank.collection::<Document>("a").insert_many((0..9).map(|n| doc! { "_id": n })).await.expect("stored");
+    bank.collection::<Document>("z").insert_one(doc! { "_id": 0 }).await.expect("stored");
+    bank.run_command(doc! { "createIndexes": "a", "indexes": [{ "key": { "n": 1 }, "name": "n" }] }).await.expect("an index");
+    bank.run_command(doc! { "create": "view", "viewOn": "a", "pipeline": [] }).await.expect("a view");
+    let user = doc! { "createUser": "ann", "pwd": "s3cret", "roles": ["read"] };
+    bank.run_command(user).await.expect("a user");
+    let taken = Taken::of(
+        &source,
+        None,
+        Meanwhile(source.client(), |client| {
+            Box::pin(async move {
+                let a = client.database("bank").collection("a");
+                a.insert_one(doc! { "_id": "new" }).await.expect("inserted");
+            })
+        }),
+    )
+    .await;
+    let (admin, bank) = (target.client().database("admin"), target.client().database("bank"));
+    let selection = Selection { users: true, ..Selection::default() };
+    // Whether one may replay is asked by its command too.
+    for (command, before) in [
+        ("create", 0),
+        ("create", 1),
+        ("insert", 0),
+        ("applyOps", 1),
+        ("createIndexes", 0),
+        ("renameCollection", 0),
+        ("_mergeAuthzCollections", 0),
+    ] {
+        let (run, cx, dump) = (Run::new(), Context::default(), taken.dump().await);
+        let slow = doc! {
+            "configureFailPoint": "failCommand", "mode": { "skip": before },
+            "data": { "failCommands": [command], "blockConnection": true, "blockTimeMS": 1500, "appName": run.app_name() },
+        };
+        let count = admin.run_command(slow).await.expect("it is slow").get_i32("count").expect("a count");
+        let stop = async {
+            let entered = doc! { "waitForFailPoint": "failCommand", "timesEntered": count + 1, "maxTimeMS": 60_000 };
+            admin.run_command(entered).await.unwrap_or_else(|error| panic!("{command} {before}: {error}"));
+            assert!(!running(&admin, &run).await.is_empty(), "{command}: a server does not tell what it is at");
+            cx.cancel.cancel();
+        };
+        let (client, options) = (client(&target.host(), &run), RestoreOptions::default());
+        let (restored, ()) = tokio::join!(restore(&cx, &client, &run, &dump, &selection, &options), stop);
+        assert_eq!(running(&admin, &run).await, Vec::<Document>::new(), "{command}");
+        let error = restored.expect_err(command);
+        assert_eq!(error.kind(), Kind::Cancelled, "{command}: {error:?}");
+        assert_eq!((leftovers(&bank).await, leftovers(&admin).await), (vec![], vec![]), "{command}");
+        admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.expect("as before");
+        bank.drop().await.expect("dropped");
+    }
+}
