@@ -67,7 +67,7 @@ impl Command {
     }
 
     /// What is run, `sudo` and all. Fails where no program can have such a name or argument.
-    pub(crate) fn words(&self) -> Result<Vec<OsString>> {
+    pub fn words(&self) -> Result<Vec<OsString>> {
         let program = self.words.first().map(|program| program.as_bytes()).unwrap_or_default();
         // A shell's `exec` takes the dash for an option of its own.
         if program.is_empty() || program.starts_with(b"-") {

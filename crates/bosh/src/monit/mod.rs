@@ -26,6 +26,8 @@ pub struct Service {
     pub state: State,
     /// What monit has been told to do with it and has not done yet: `stop`, `start`, `restart`.
     pub pending: Option<String>,
+    /// The number of its process, where `monit status` tells one.
+    pub pid: Option<u32>,
 }
 
 /// What monit can look after.
@@ -73,6 +75,23 @@ impl Service {
     /// Whether it runs and is to stay so: nothing pending.
     pub fn is_running(&self) -> bool {
         self.state == State::Running && self.pending.is_none()
+    }
+
+    /// Whether monit looks after it as it is to be. What is no process is not started by monit: one that is not well is so by itself.
+    pub fn is_up(&self) -> bool {
+        let unwell = self.kind != ServiceKind::Process && matches!(self.state, State::Other(_));
+        self.is_running() || (unwell && self.pending.is_none())
+    }
+
+    /// How it is, in monit's words: `not monitored - stop pending`.
+    pub fn words(&self) -> String {
+        let state = match &self.state {
+            State::Running => "running",
+            State::NotMonitored => "not monitored",
+            State::Initializing => "initializing",
+            State::Other(words) => words,
+        };
+        self.pending.as_ref().map_or_else(|| state.to_owned(), |action| format!("{state} - {action} pending"))
     }
 }
 

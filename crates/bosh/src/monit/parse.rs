@@ -61,16 +61,19 @@ pub(super) fn parse(text: &str) -> Result<Option<Vec<Service>>> {
 /// Lines `Process 'name'   status`, or blocks that begin without the status and have it in a line of its own.
 fn blocks<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<Service>> {
     let mut services = Vec::new();
-    // The service whose block this is, and its status once that was told.
-    let mut open: Option<(ServiceKind, &str, Option<&str>)> = None;
+    // The service whose block this is, its status once that was told, and the number of its process.
+    let mut open: Option<(ServiceKind, &str, Option<&str>, Option<u32>)> = None;
     let close = |open: Option<_>, services: &mut Vec<Service>| {
-        let Some((kind, name, status)) = open else { return Ok(()) };
+        let Some((kind, name, status, pid)) = open else { return Ok(()) };
         let Some(status) = status else { return Err(Error::failed(format!("monit does not say how {name:?} is"))) };
-        services.push(service(kind, name, status));
+        services.push(Service { pid, ..service(kind, name, status) });
         Ok(())
     };
     for line in lines {
-        if let (Some(told), Some((_, _, status))) = (line.strip_prefix("  "), &mut open) {
+        if let (Some(told), Some((_, _, status, pid))) = (line.strip_prefix("  "), &mut open) {
+            if let Some(value) = told.strip_prefix("pid ") {
+                *pid = value.trim().parse().ok();
+            }
             if let Some(value) = told.strip_prefix("status ")
                 && status.replace(value.trim()).is_some()
             {
@@ -84,7 +87,7 @@ fn blocks<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<Service>> {
         let (name, rest) = rest.rsplit_once('\'').filter(|(name, _)| !name.is_empty()).ok_or_else(|| strange(line))?;
         let kind = kind_of(kind).ok_or_else(|| strange(line))?;
         match rest.trim() {
-            "" => open = Some((kind, name, None)),
+            "" => open = Some((kind, name, None, None)),
             status if rest.starts_with(' ') => services.push(service(kind, name, status)),
             _ => return Err(strange(line)),
         }
@@ -128,7 +131,7 @@ fn service(kind: ServiceKind, name: &str, status: &str) -> Service {
         text if RUNNING.contains(&text) => State::Running,
         text => State::Other(text.to_owned()),
     };
-    Service { kind, name: name.to_owned(), state, pending }
+    Service { kind, name: name.to_owned(), state, pending, pid: None }
 }
 
 fn strange(line: &str) -> Error {

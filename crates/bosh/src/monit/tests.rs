@@ -74,6 +74,7 @@ fn compare(services: &[Service], expected: &[(ServiceKind, &str, State, Option<&
         name: (*name).to_owned(),
         state: state.clone(),
         pending: pending.map(str::to_owned),
+        pid: None,
     });
     assert_eq!(services, expected.collect::<Vec<_>>());
 }
@@ -107,9 +108,19 @@ fn the_status_of_both_versions() {
         let answer = Answer::parse(text).expect(text);
         let nats = answer.service("nats").expect("it is there");
         assert_eq!((&nats.state, nats.pending.as_deref()), (&State::NotMonitored, Some("stop")), "{text}");
+        assert_eq!(nats.words(), "not monitored - stop pending");
+        assert_eq!(nats.pid, text.contains("5.2.5").then_some(87), "{text}");
         assert!(answer.service("system_x").is_some_and(Service::is_running), "{text}");
         assert_eq!(answer.service("system"), None);
     }
+}
+
+#[test]
+fn what_is_no_process_is_up_when_it_is_not_well() {
+    let up: Vec<_> = services(NEW).into_iter().filter(Service::is_up).map(|service| service.name).collect();
+    assert_eq!(up, ["nats", "disk"]);
+    let up: Vec<_> = services(OLD).into_iter().filter(Service::is_up).map(|service| service.name).collect();
+    assert_eq!(up, ["nats", "ca", "it''s"]);
 }
 
 #[test]
