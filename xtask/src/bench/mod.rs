@@ -2,6 +2,7 @@
 
 mod contents;
 mod data;
+mod frame;
 mod mongo;
 mod random;
 mod rows;
@@ -17,11 +18,12 @@ use backup_tests::{Major, Server, Setup};
 use clap::Args;
 use serde_json::{Value, json};
 
+use frame::{Common, Line, Work};
 pub(crate) use mongo::{Options as MongoOptions, Peer, peer, run as mongo};
 use rows::Row;
 pub(crate) use s3::{Options as S3Options, run as s3};
 pub(crate) use serve::{Options as ServeOptions, run as serve};
-use tools::{Tool, Tools};
+use tools::{Sample, Tool, Tools};
 
 /// Anything that ends the run, in words.
 pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -31,28 +33,18 @@ pub(crate) struct Options {
     /// How much there is to back up, as COPY text: a number with MiB or GiB
     #[arg(long, default_value = "1GiB", value_parser = size)]
     size: u64,
-    /// How many pairs are measured for each row, after one run of each that warms up and is checked
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
     /// How many tables of 20 rows there are among it
     #[arg(long, default_value_t = 3000)]
     tables: u32,
-    /// Only rows that have a tool whose name has this in it; may be given several times. The peer against itself is always there
-    #[arg(long)]
-    only: Vec<String>,
-    /// Where every single measurement goes
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the outputs lie meanwhile
-    #[arg(long, default_value = "target/bench")]
-    work: PathBuf,
     /// The program that is measured
     #[arg(long, default_value = "target/release/pg-backup")]
     program: PathBuf,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// What is measured against what, and how much of the peer's time it may take at most, where that is promised.
-const ROWS: [(Tool, Tool, Option<f64>); 10] = [
+const ROWS: [Line<Tool>; 10] = [
     (Tool::DumpallNull, Tool::DumpallNull, None),
     (Tool::Backup, Tool::DumpallGzip, Some(0.25)),
     (Tool::Backup, Tool::DumpallZstd, None),
@@ -69,40 +61,50 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (source, target) = (start()?, start()?);
     eprintln!("filling a database of about {} MiB", options.size >> 20);
     data::fill(&source, options.size, options.tables)?;
-    let work = work(&options.work)?;
+    let work = options.common.folder()?;
     let tools = Tools {
         program: program(&options.program, "pg-backup")?,
         source: &source,
         target: &target,
         work: work.path().canonicalize()?,
     };
-    let wanted = |ours: Tool, peer: Tool| {
-        let name = format!("{ours:?} {peer:?}");
-        ours == peer || options.only.is_empty() || options.only.iter().any(|only| name.contains(only.as_str()))
-    };
-    let rows: Vec<_> = ROWS.into_iter().filter(|(ours, peer, _)| wanted(*ours, *peer)).collect();
-
-    // Warms up what is read, and is what says that a figure counts at all.
-    let expected = contents::of(&source, &["bench"])?;
+    let whole = Whole { expected: contents::of(&source, &["bench"])?, tools: &tools };
     tools.prepare()?;
-    for tool in Tool::ALL.into_iter().filter(|tool| rows.iter().any(|(ours, peer, _)| tool == ours || tool == peer)) {
-        let sample = tools.run(tool)?;
-        eprintln!("{tool:?}: {sample}; is it whole?");
-        tools.bring_back(tool)?;
-        if tool.makes_a_copy() && contents::of(&target, &["bench"])? != expected {
-            return Err(format!("what {tool:?} made is not what the source holds: no figure counts").into());
-        }
-        tools.tidy(tool)?;
-    }
-
-    let measure = |(ours, peer, most): (Tool, Tool, _)| {
-        Row::measure([ours.name(), peer.name()], most, options.rounds, |side| tools.once([ours, peer][side]))
-    };
-    let measured = rows.into_iter().map(measure).collect::<Result<Vec<Row>>>()?;
-    let data = json!({"size": options.size, "tables": options.tables, "rounds": options.rounds,
+    let measured = options.common.measure(&whole, options.common.wanted(&ROWS, |_| true))?;
+    let data = json!({"size": options.size, "tables": options.tables, "rounds": options.common.rounds,
         "database_bytes": source.psql("bench", "SELECT pg_database_size('bench')")});
     let taken = Taken { data, program: &tools.program, server: version(&source), sync: SYNC, cache: WARM };
-    report(&taken, &measured, options.json.as_deref())
+    report(&taken, &measured, options.common.json.as_deref())
+}
+
+/// Tools, and what the source holds.
+struct Whole<'a> {
+    tools: &'a Tools<'a>,
+    expected: String,
+}
+
+impl Work for Whole<'_> {
+    type Way = Tool;
+
+    fn name(&self, tool: Tool) -> &'static str {
+        tool.name()
+    }
+
+    fn run(&self, tool: Tool) -> Result<Sample> {
+        self.tools.run(tool)
+    }
+
+    fn check(&self, tool: Tool) -> Result<()> {
+        self.tools.bring_back(tool)?;
+        if tool.makes_a_copy() && contents::of(self.tools.target, &["bench"])? != self.expected {
+            return Err("what it made is not what the source holds".into());
+        }
+        Ok(())
+    }
+
+    fn tidy(&self, tool: Tool) -> Result<()> {
+        self.tools.tidy(tool)
+    }
 }
 
 fn start() -> Result<Server> {
@@ -114,12 +116,6 @@ fn start() -> Result<Server> {
 fn program(path: &Path, package: &str) -> Result<PathBuf> {
     let none = |error| format!("{}: {error}; cargo build --release -p {package}", path.display());
     Ok(path.canonicalize().map_err(none)?)
-}
-
-/// A folder for outputs, gone in the end.
-fn work(within: &Path) -> Result<tempfile::TempDir> {
-    std::fs::create_dir_all(within)?;
-    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(within)?)
 }
 
 /// What samples were taken of.

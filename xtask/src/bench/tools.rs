@@ -56,23 +56,6 @@ pub(super) struct Tools<'a> {
 }
 
 impl Tool {
-    pub(super) const ALL: [Self; 14] = [
-        Self::Backup,
-        Self::DumpNull,
-        Self::DumpFile,
-        Self::Restore,
-        Self::Verify,
-        Self::DumpallNull,
-        Self::DumpallFile,
-        Self::DumpallGzip,
-        Self::DumpallZstd,
-        Self::DumpCustom,
-        Self::DumpDirectory,
-        Self::Psql,
-        Self::PgRestore,
-        Self::GzipTest,
-    ];
-
     /// For the table.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -153,13 +136,6 @@ impl Tools<'_> {
             pg_dumpall >"$KEPT/plain.sql"; gzip <"$KEPT/plain.sql" >"$KEPT/plain.sql.gz"
             pg_dump -Fd -j2 -C -f "$KEPT/directory" bench"#;
         self.shell(self.source, script).status().map_err(Into::into).and_then(|status| ok(status, "prepare"))
-    }
-
-    /// Runs it once and leaves nothing behind.
-    pub(super) fn once(&self, tool: Tool) -> Result<Sample> {
-        let sample = self.run(tool)?;
-        self.tidy(tool)?;
-        Ok(sample)
     }
 
     /// Runs it once.

@@ -8,6 +8,7 @@ use backup_tests::Mongod;
 use backup_tests::usage::cpu;
 use tokio::runtime::Runtime;
 
+use super::super::frame::Work;
 use super::super::tools::{Sample, bytes, ok};
 use super::super::{Result, said};
 use super::data::{self, Contents, Held};
@@ -59,18 +60,6 @@ const MAKE_FOLDER: &str = r#"cd "$OUT/$DATABASE"/*/; sha256sum --check --strict 
     done"#;
 
 impl Tool {
-    pub(super) const ALL: [Self; 9] = [
-        Self::Export,
-        Self::ExportOne,
-        Self::Backup,
-        Self::TypedCursor,
-        Self::RawCursor,
-        Self::PyMongo,
-        Self::RawGzip,
-        Self::Restore,
-        Self::RestoreOne,
-    ];
-
     /// For the table.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -115,22 +104,14 @@ impl Tool {
     }
 }
 
-impl Tools<'_> {
-    /// Makes the backup that restores are measured with.
-    pub(super) fn prepare(&self) -> Result<()> {
-        let script = Tool::Backup.script().replace("$OUT", "$KEPT");
-        ok(self.shell(self.source, &script).status()?, "prepare")
+impl Work for Tools<'_> {
+    type Way = Tool;
+
+    fn name(&self, tool: Tool) -> &'static str {
+        tool.name()
     }
 
-    /// Runs it once and leaves nothing behind.
-    pub(super) fn once(&self, tool: Tool) -> Result<Sample> {
-        let sample = self.run(tool)?;
-        self.tidy()?;
-        Ok(sample)
-    }
-
-    /// Runs it once.
-    pub(super) fn run(&self, tool: Tool) -> Result<Sample> {
+    fn run(&self, tool: Tool) -> Result<Sample> {
         let server = if tool.restores() { self.target } else { self.source };
         if tool.restores() {
             self.runtime.block_on(data::drop(server))?;
@@ -140,8 +121,7 @@ impl Tools<'_> {
         Ok(Sample { bytes_in, bytes_out: bytes(&self.work.join("out"))?, ..sample })
     }
 
-    /// Fails unless what a run has left is what the source holds.
-    pub(super) fn check(&self, tool: Tool) -> Result<()> {
+    fn check(&self, tool: Tool) -> Result<()> {
         if tool.restores() {
             let [there, expected] = [self.target, self.source].map(|server| self.runtime.block_on(data::hash(server)));
             return same(&there?, &expected?);
@@ -154,9 +134,16 @@ impl Tools<'_> {
         }
     }
 
-    /// Removes what it left.
-    pub(super) fn tidy(&self) -> Result<()> {
+    fn tidy(&self, _: Tool) -> Result<()> {
         ok(self.shell(self.source, r#"rm -rf "$OUT" "$BACK" "$STATE""#).status()?, "remove what a run has left")
+    }
+}
+
+impl Tools<'_> {
+    /// Makes the backup that restores are measured with.
+    pub(super) fn prepare(&self) -> Result<()> {
+        let script = Tool::Backup.script().replace("$OUT", "$KEPT");
+        ok(self.shell(self.source, &script).status()?, "prepare")
     }
 
     /// Which PyMongo there is.

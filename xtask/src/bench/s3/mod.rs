@@ -9,6 +9,7 @@ use backup_tests::Rgw;
 use clap::Args;
 use serde_json::json;
 
+use super::frame::Common;
 use super::rows::Row;
 use super::tools::Sample;
 use super::{Result, Taken};
@@ -26,9 +27,6 @@ pub(crate) struct Options {
     /// How many MiB the one large file has
     #[arg(long, default_value_t = 1024)]
     large: usize,
-    /// How often each tool is measured, in turn with the others
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
     /// How often rclone is [default: as the others]
     #[arg(long)]
     rclone_rounds: Option<usize>,
@@ -44,18 +42,11 @@ pub(crate) struct Options {
     /// Measure the first run of each tool too, which else warms up. What it left is checked all the same
     #[arg(long)]
     no_warm_up: bool,
-    /// Only rows with this in one of their names; may be given several times. The peer against itself is always there
-    #[arg(long)]
-    only: Vec<String>,
-    /// Where every single measurement goes
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the files lie meanwhile
-    #[arg(long, default_value = "target/bench")]
-    work: PathBuf,
     /// The program that is measured
     #[arg(long, default_value = "target/release/ceph-backup")]
     program: PathBuf,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Ours and the peer.
@@ -141,15 +132,15 @@ impl Options {
     fn rounds_of(&self, tool: Tool) -> usize {
         match tool {
             Tool::S3cmd => self.slow_rounds,
-            Tool::Rclone | Tool::RcloneTuned => self.rclone_rounds.unwrap_or(self.rounds),
-            Tool::Ours | Tool::S5cmd => self.rounds,
+            Tool::Rclone | Tool::RcloneTuned => self.rclone_rounds.unwrap_or(self.common.rounds),
+            Tool::Ours | Tool::S5cmd => self.common.rounds,
         }
     }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let rgw = Rgw::start().ok_or("there is no Ceph: run ci/install")?;
-    let work = super::work(&options.work)?;
+    let work = options.common.folder()?;
     let program = super::program(&options.program, "ceph-backup")?;
     let tools = Tools { program, rgw: &rgw, keys: rgw.user("bench"), work: work.path().canonicalize()? };
     let (mut has, mut versions) = (Vec::new(), Vec::new());
@@ -181,20 +172,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for rows in rows.chunk_by(|one, other| one.0[0] == other.0[0]) {
         measured.extend(bench.in_turn(options, rows)?);
     }
-    let data = json!({"mixed": options.mixed, "small": options.small, "large_mib": options.large, "rounds": options.rounds,
+    let data = json!({"mixed": options.mixed, "small": options.small, "large_mib": options.large, "rounds": options.common.rounds,
         "rclone_rounds": options.rclone_rounds, "slow_rounds": options.slow_rounds, "tools": versions});
     let server = rgw.admin(&["--version"]).trim().to_owned();
     let cache = if options.no_warm_up { COLD } else { super::WARM };
     let taken = Taken { data, program: &tools.program, server, sync: SYNC, cache };
-    super::report(&taken, &measured, options.json.as_deref())
+    super::report(&taken, &measured, options.common.json.as_deref())
 }
 
 /// The rows that are wanted, of tools that are there; first the peer against itself.
 fn rows(options: &Options, has: &[Tool]) -> Vec<Line> {
     let is_wanted = |(sides, _): &Line| {
         let name = sides.map(Tools::name).join(" ");
-        let is_named = options.only.is_empty() || options.only.iter().any(|only| name.contains(only.as_str()));
-        is_named && sides.iter().all(|job| has.contains(&job.0)) && options.rounds_of(sides[1].0) > 0
+        options.common.wants(&name) && sides.iter().all(|job| has.contains(&job.0)) && options.rounds_of(sides[1].0) > 0
     };
     let Options { mixed, small, large, slow_mixed, slow_small, .. } = *options;
     let sets = [Set::Mixed(mixed), Set::Small(small), Set::Large(large)];
