@@ -1,15 +1,18 @@
 //! What a backup of a BOSH director rests on.
 //!
-//! [`config`] is what a user writes, [`Filter`] says what of the director's disk is copied, and [`monit`] what its services are doing.
-//! [`Services`] stops and starts them on a [`Host`](backup_host::Host), and a [`Guard`] there brings them back if nobody else does.
+//! [`config`] is what a user writes, [`Filter`] says what of the director's disk is copied, and [`copy`] copies it. [`monit`] is what its
+//! services are doing, [`Services`] stops and starts them on a [`Host`](backup_host::Host), and a [`Guard`] there brings them back if
+//! nobody else does.
 
 pub mod config;
+pub mod copy;
 mod filter;
 mod guard;
 mod lifecycle;
 pub mod monit;
 
 pub use config::Config;
+pub use copy::Copy;
 pub use filter::Filter;
 pub use guard::{Guard, Guarded, Progress};
 pub use lifecycle::{Services, Settings};
