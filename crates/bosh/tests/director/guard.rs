@@ -72,6 +72,7 @@ async fn a_backup_that_is_killed_has_all_that_ran_running_again() {
 }
 
 /// Stops all, and gets on with something for ever.
+#[expect(clippy::print_stdout, reason = "the test that started this process waits for it")]
 async fn be_killed(place: &str) {
     let progress = Progress::default();
     let guarded = guarded_at(&Inside(place.lines().map(str::to_owned).collect()), LEASE, 600, &progress);
