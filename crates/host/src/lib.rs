@@ -1,7 +1,7 @@
 //! Where commands run and files lie: this machine, or another one.
 //!
 //! A [`Host`] runs a [`Command`], an argument vector that no shell takes apart. What it prints is a
-//! [`Body`], whose end says that the command ended with exit status 0. A command ends with whoever
+//! [`Body`](backup_core::Body), whose end says that the command ended with exit status 0. A command ends with whoever
 //! asked for it: dropping the body kills its group, there too, and so does a connection that is cut or a program of ours that is
 //! killed. Nothing is installed there for that: a script of `sh`, `wrapper.sh`, stands beside each command.
 //!

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use backup_core::{Error, Kind, Result};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
@@ -16,6 +17,9 @@ use rustix::io::Errno;
 use super::entry::{Entry, Time, Type, split};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// How long the lock is waited for before another copy is believed to have it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A folder and all below it. Paths in it are relative, have no `..`, and a symbolic link on their way is an error.
 #[derive(Debug, Clone)]
@@ -38,13 +42,18 @@ impl Cache {
         // The user may well have put a symbolic link there.
         let root =
             rustix::fs::openat(CWD, path, FOLDER - OFlags::NOFOLLOW, Mode::empty()).map_err(|errno| failed(errno.into()))?;
-        match rustix::fs::flock(&root, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(Error::new(Kind::Busy, format!("another copy into {} goes on", path.display()))
-                    .with_hint("wait for it to end"));
+        let begun = Instant::now();
+        loop {
+            match rustix::fs::flock(&root, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                // A child that is being started has all that is open here until its program begins.
+                Err(Errno::WOULDBLOCK) if begun.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 50),
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(Error::new(Kind::Busy, format!("another copy into {} goes on", path.display()))
+                        .with_hint("wait for it to end"));
+                }
+                Err(errno) => return Err(failed(errno.into())),
             }
-            Err(errno) => return Err(failed(errno.into())),
         }
         let by_root = rustix::process::geteuid().is_root();
         Ok(Self { root: Arc::new(root), path: path.into(), last: None, by_root })

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use backup_core::Result;
 
+use super::options::COLUMN_OPTIONS;
 use super::{Reader, dropped};
 use crate::acl;
 use crate::catalog::Row;
@@ -91,7 +92,7 @@ async fn columns(reader: &Reader<'_>, kind: &str) -> Result<HashMap<u32, Vec<Col
          CASE WHEN a.attcollation <> t.typcollation THEN (SELECT pg_catalog.format('%I.%I', n.nspname, l.collname) \
          FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END, \
          CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END, {compression}, \
-         NULLIF(a.attstattarget, -1)::integer, a.attoptions, a.attacl::text FROM pg_catalog.pg_attribute a \
+         NULLIF(a.attstattarget, -1)::integer, {COLUMN_OPTIONS}, a.attacl::text FROM pg_catalog.pg_attribute a \
          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
          WHERE c.relkind = '{kind}' AND c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum"
     );
@@ -105,7 +106,7 @@ async fn columns(reader: &Reader<'_>, kind: &str) -> Result<HashMap<u32, Vec<Col
             storage: row.get(5),
             compression: row.get(6),
             statistics: row.get(7),
-            options: row.get::<_, Option<_>>(8).unwrap_or_default(),
+            options: row.get(8),
             acl: row.get(9),
         });
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use backup_core::{Error, Result};
 
-use crate::catalog::options::server_options;
+use crate::catalog::options::{COLUMN_OPTIONS, server_options};
 use crate::catalog::{Reader, dropped};
 use crate::object::class;
 use crate::quote::{ident, qualified};
@@ -215,7 +215,7 @@ async fn columns(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> Resul
          CASE WHEN a.attcollation <> t.typcollation THEN (SELECT ARRAY[l.nspname::text, o.collname::text] \
          FROM pg_catalog.pg_collation o JOIN pg_catalog.pg_namespace l ON l.oid = o.collnamespace WHERE o.oid = a.attcollation) END, \
          a.attnotnull, a.attgenerated::text, d.oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid), \
-         a.attislocal, a.attstorage::text, t.typstorage::text, {compression}, {statistics}, a.attoptions, \
+         a.attislocal, a.attstorage::text, t.typstorage::text, {compression}, {statistics}, {COLUMN_OPTIONS}, \
          {options}, a.attacl::text, \
          a.atttypmod < 0 AND a.attstorage <> 'p' AND t.typstorage <> 'p' \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
@@ -240,7 +240,7 @@ async fn columns(reader: &Reader<'_>, tables: &mut HashMap<u32, Table>) -> Resul
             type_storage: row.get(11),
             compression: row.get(12),
             statistics: row.get(13),
-            options: row.get::<_, Option<_>>(14).unwrap_or_default(),
+            options: row.get(14),
             server_options: row.get(15),
             acl: row.get(16),
             is_long: row.get(17),
