@@ -99,17 +99,16 @@ fn the_number_that_a_server_gives_a_column_stays_there() {
         // As servers from 15.20 on have it, also of those that are older.
         let sql = "CREATE TABLE t (a int, b int); CREATE MATERIALIZED VIEW m AS SELECT a, b FROM t; \
                    ALTER TABLE t ALTER a SET (n_distinct = 5, n_distinct_inherited = 6); SET allow_system_table_mods = on; \
-                   UPDATE pg_attribute SET attoptions = 'pg_attver=7' || COALESCE(attoptions, '{}') \
+                   UPDATE pg_attribute SET attoptions = array_prepend('pg_attver=7', COALESCE(attoptions, '{}')) \
                    WHERE attrelid IN ('t'::regclass, 'm'::regclass) AND attnum > 0";
         let (_, found) =
             copied(server, sql, "SELECT attoptions FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'a'");
         let own = server.psql("source", "SELECT count(*) FROM pg_attribute WHERE 'pg_attver=7' = ANY (attoptions)");
         same(server, sql, own.as_str(), "4");
-        let there = found.replace(|c: char| c.is_ascii_digit(), "");
         same(server, sql, found.ends_with("n_distinct=5,n_distinct_inherited=6}"), true);
-        same(server, sql, there.contains("pg_attver") && found.contains("pg_attver=7"), false);
+        same(server, sql, found.contains("pg_attver=7"), false);
         let definition = definition(server, "source").expect("a definition");
-        same(server, sql, format!("{definition:?}").contains("pg_attver"), false);
+        same(server, sql, definition.pre.contains("pg_attver") || definition.post.contains("pg_attver"), false);
     });
 }
 
