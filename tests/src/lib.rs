@@ -29,6 +29,7 @@ pub mod random;
 mod rgw;
 mod rsync;
 mod small_disk;
+mod sshd;
 pub mod usage;
 
 pub use crate::authority::Authority;
@@ -44,3 +45,4 @@ pub use crate::pymongo::pymongo;
 pub use crate::rgw::{Rgw, S3Keys};
 pub use crate::rsync::rsync;
 pub use crate::small_disk::SmallDisk;
+pub use crate::sshd::Sshd;

@@ -1,7 +1,7 @@
-//! One command as an argument vector.
+//! One command as an argument vector, quoted in one place.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use backup_core::{Error, Result};
@@ -81,9 +81,53 @@ impl Command {
     }
 }
 
+/// `word` as a POSIX shell takes it for one word with the same bytes: in single quotes ("Quoting" in the Shell Command Language).
+pub(crate) fn quoted(word: &OsStr) -> OsString {
+    let mut line = vec![b'\''];
+    for &byte in word.as_bytes() {
+        match byte {
+            b'\'' => line.extend(br"'\''"),
+            _ => line.push(byte),
+        }
+    }
+    line.push(b'\'');
+    OsString::from_vec(line)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::process;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_sh_gets_back_is_what_went_in(words in prop::collection::vec(prop::collection::vec(1..=u8::MAX, 0..40), 0..6)) {
+            let words: Vec<OsString> = words.into_iter().map(OsString::from_vec).collect();
+            let mut line = OsString::from(r"printf '%s\0' end");
+            for word in &words {
+                line.push(" ");
+                line.push(quoted(word));
+            }
+            let output = process::Command::new("sh").arg("-c").arg(line).output().expect("sh runs");
+            let mut expected = b"end\0".to_vec();
+            for word in &words {
+                expected.extend(word.as_bytes());
+                expected.push(0);
+            }
+            prop_assert_eq!(output.stdout, expected);
+        }
+    }
+
+    #[test]
+    fn quotes_and_dollars_stay_as_they_are() {
+        assert_eq!(quoted(OsStr::new(r"it's $HOME `id` \")), OsStr::new(r"'it'\''s $HOME `id` \'"));
+        assert_eq!(quoted(OsStr::new("")), OsStr::new("''"));
+    }
 
     #[test]
     fn what_cannot_be_run_is_refused() {

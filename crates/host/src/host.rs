@@ -18,10 +18,11 @@ pub trait Host: Debug + Send + Sync {
 
     /// Starts `command` with `stdin` as its input (none: it is empty). The body is its standard output.
     ///
-    /// Returns once it has started there. The end of file comes only after exit status 0 and after all of `stdin` was taken; any other end is an error with the status
-    /// and the last 8 KiB of standard error. A `stdin` that breaks ends the command before it could take that for the end of its
-    /// input. Dropping the body ends the command and all its group; so does whatever cuts us off from the host, there within
-    /// seconds once the host knows of it. A command that leaves children behind must detach them from its outputs and its group.
+    /// Returns once it has started there. The end of file comes only after exit status 0 and after all of `stdin` was taken;
+    /// any other end is an error with the status and the last 8 KiB of standard error. A `stdin` that breaks ends the command
+    /// before it could take that for the end of its input. Dropping the body ends the command and all its group; so does
+    /// whatever cuts us off from the host, there within seconds once the host knows of it. A command that prints may see its
+    /// output closed first. A command that leaves children behind must detach them from its outputs and its group.
     async fn run(&self, command: &Command, stdin: Option<Body>) -> Result<Body>;
 
     /// Runs `command` to its end, whatever its exit status: that is part of the answer.

@@ -26,12 +26,14 @@ mod command;
 mod frames;
 mod host;
 mod local;
+pub mod ssh;
 pub mod testing;
 mod wrapped;
 
 pub use command::Command;
 pub use host::{Answer, Host};
 pub use local::Local;
+pub use ssh::Ssh;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

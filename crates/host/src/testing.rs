@@ -196,7 +196,7 @@ async fn what_is_dropped_ends_there(host: &dyn Host) {
                 continue;
             }
             let folder = Folder::new(host).await;
-            let command = sh(r#"cd "$1"; echo here; eval "$2"; : >whole"#).arg(folder.path()).arg(script);
+            let command = sh(r#"cd "$1"; echo here; eval "$2" && : >whole"#).arg(folder.path()).arg(script);
             let mut body = BufReader::new(host.run(&command, stdin).await.expect("it starts"));
             let mut line = String::new();
             body.read_line(&mut line).await.expect("it runs");
