@@ -81,7 +81,7 @@ fn a_second_guard_is_refused_and_one_that_never_began_is_replaced() {
     let again = sh(home.path(), ARM, &["job", "60", "1000", GUARD], "echo");
     assert_eq!((again.status.code(), String::from_utf8_lossy(&again.stdout).trim()), (Some(1), "alive"));
     let pid = std::fs::read_to_string(home.path().join(".bosh-backup/job/pid")).expect("its number");
-    let killed = Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill runs");
+    let killed = Command::new("sh").args(["-c", "kill -KILL \"$0\"", pid.trim()]).status().expect("sh runs");
     assert!(killed.success());
     while Path::new(&format!("/proc/{}", pid.trim())).exists() {
         std::thread::sleep(Duration::from_millis(20));
