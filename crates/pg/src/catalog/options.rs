@@ -15,8 +15,7 @@ pub(super) fn parameters<'a>(options: impl IntoIterator<Item = &'a String>, pref
 
 /// The options of a column of `a`, a row of `pg_attribute`, as text[]: without `pg_attver`.
 ///
-/// Servers from 15.20 on, and those of other series that came out with it, keep a number of their own there for each column. It is
-/// another one in each server, older ones refuse it in a statement, and their `pg_dump` leaves it out.
+/// PostgreSQL 15.20 keeps a number of its own there for each column. It is another one in each server, and its `pg_dump` leaves it out.
 pub(super) const COLUMN_OPTIONS: &str = "ARRAY(SELECT o.option FROM pg_catalog.unnest(a.attoptions) WITH ORDINALITY o (option, nth) \
      WHERE NOT pg_catalog.starts_with(o.option, 'pg_attver=') ORDER BY o.nth)";
 
