@@ -24,13 +24,25 @@ pub struct Sshd {
     keeper: Child,
 }
 
+/// As root the server wants a user and a folder, and one who may log in without a password: they are in a namespace of its own, where
+/// the folder `$1` has them. Its `log` says why there can be none.
+const OWN: &str = r#"
+dir=$(cd "$1" && pwd -P)
+# In a chroot / is no mount point. What is mounted there would be seen outside if the mount below it were shared.
+mount --make-rprivate / 2>/dev/null || :
+mkdir "$dir/run" && mount -t tmpfs tmpfs "$dir/run" 2>>"$dir/log" || exit 1
+if grep -F " $dir/run " /proc/self/mountinfo | grep -q ' shared:'; then
+    umount "$dir/run"
+    echo "mounts are shared with others here" >>"$dir/log"
+    exit 1
+fi
+mkdir "$dir/run/sshd" && mount --no-mtab --move "$dir/run" /run 2>>"$dir/log" || exit 1
+for list in passwd shadow; do mount --no-mtab --bind "$dir/$list" "/etc/$list" 2>>"$dir/log" || exit 1; done
+"#;
+
 /// Lives as long as its standard input is open, which is as long as the test lives. It is bash that can ask a port.
-/// As root the server wants a user and a folder, and one who may log in without a password: they are in a namespace of its own.
 const KEEPER: &str = r#"
 dir=$1 port=$2 server=$3
-if [ -e "$dir/passwd" ]; then
-    mount --bind "$dir/passwd" /etc/passwd && mount --bind "$dir/shadow" /etc/shadow && mount -t tmpfs tmpfs /run && mkdir /run/sshd || exit
-fi
 "$server" -D -f "$dir/config" -E "$dir/log" </dev/null >/dev/null &
 until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
     kill -0 $! || { echo failed; break; }
@@ -52,7 +64,7 @@ impl Sshd {
     /// `let Some(sshd) = Sshd::start() else { return };`
     ///
     /// # Panics
-    /// When it does not start; the message has its log. Where OpenSSH is missing and `REQUIRE_SERVICES=1` is set.
+    /// When it does not start; the message has its log. Where there would be `None` and `REQUIRE_SERVICES=1` is set.
     pub fn start() -> Option<Self> {
         Self::start_with(&[])
     }
@@ -64,9 +76,10 @@ impl Sshd {
             skipped(&format!("OpenSSH is not in {}: run ci/install", root.display()), false);
             return None;
         }
-        let probe = || Command::new("unshare").args(["--mount", "true"]).output();
-        if rustix::process::geteuid().is_root() && !probe().is_ok_and(|output| output.status.success()) {
-            skipped("sshd cannot be given a namespace of its own", true);
+        if rustix::process::geteuid().is_root()
+            && let Err(why) = probe()
+        {
+            skipped(&format!("sshd cannot be given a namespace of its own: {why}"), false);
             return None;
         }
         // Another process can take the free port before the server does.
@@ -107,6 +120,8 @@ impl Sshd {
             "StrictModes no",
             "UsePAM no",
             "UseDNS no",
+            // What comes first otherwise takes each login a quarter of a second of computing at either end.
+            "KexAlgorithms curve25519-sha256",
             "PidFile none",
             // Or bash, which knows sshd, reads the start-up file of whoever runs the tests.
             "SetEnv SHLVL=1",
@@ -114,19 +129,7 @@ impl Sshd {
         ];
         lines.extend(usual);
         std::fs::write(dir.join("config"), lines.join("\n") + "\n").expect("its configuration");
-        let user = user();
-        let mut command = Command::new("/bin/bash");
-        if rustix::process::geteuid().is_root() {
-            let passwd = std::fs::read_to_string("/etc/passwd").expect("/etc/passwd");
-            let passwd = format!("{passwd}sshd:x:64022:65534::/run/sshd:/usr/sbin/nologin\n");
-            std::fs::write(dir.join("passwd"), passwd).expect("a list of users");
-            std::fs::write(dir.join("shadow"), format!("{user}:*:19000::::::\n")).expect("a list of passwords");
-            command = Command::new("unshare");
-            command.args(["--mount", "/bin/bash"]);
-        }
-        let mut keeper = command
-            .args(["-c", KEEPER, "keeper"])
-            .arg(&dir)
+        let mut keeper = bash(&dir, KEEPER)
             .arg(port.to_string())
             .arg(root.join("usr/sbin/sshd"))
             .stdin(Stdio::piped())
@@ -140,7 +143,7 @@ impl Sshd {
         let mut word = String::new();
         let _ = BufReader::new(keeper.stdout.take().expect("stdout is piped")).read_line(&mut word);
         if let Some(listener) = word.trim().parse().ok().and_then(Pid::from_raw) {
-            return Ok(Self { root: root.to_owned(), dir, port, user, listener, keeper });
+            return Ok(Self { root: root.to_owned(), dir, port, user: user(), listener, keeper });
         }
         let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
         drop(keeper.stdin.take());
@@ -207,6 +210,32 @@ impl Sshd {
         let children = std::fs::read_to_string(format!("/proc/{listener}/task/{listener}/children")).expect("it lives");
         children.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)).collect()
     }
+}
+
+/// bash with `script`, whose first argument is the folder; as root, in a namespace of its own.
+fn bash(dir: &Path, script: &str) -> Command {
+    let mut command = Command::new("/bin/bash");
+    let mut script = script.to_owned();
+    if rustix::process::geteuid().is_root() {
+        let passwd = std::fs::read_to_string("/etc/passwd").expect("/etc/passwd");
+        let passwd = format!("{passwd}sshd:x:64022:65534::/run/sshd:/usr/sbin/nologin\n");
+        std::fs::write(dir.join("passwd"), passwd).expect("a list of users");
+        std::fs::write(dir.join("shadow"), format!("{}:*:19000::::::\n", user())).expect("a list of passwords");
+        command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "unchanged", "/bin/bash"]);
+        script.insert_str(0, OWN);
+    }
+    command.args(["-c", &script, "keeper"]).arg(dir);
+    command
+}
+
+/// Whether root can give the server a namespace of its own, and if not, why.
+fn probe() -> Result<(), String> {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let output = bash(dir.path(), "").output().expect("unshare of util-linux runs");
+    let said = || std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    let words = || format!("{}{}", String::from_utf8_lossy(&output.stderr), said()).trim().to_owned();
+    if output.status.success() { Ok(()) } else { Err(words()) }
 }
 
 fn make_key(root: &Path, path: &Path) {

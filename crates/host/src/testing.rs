@@ -69,10 +69,10 @@ async fn what_is_printed_arrives_whole(host: &dyn Host) {
 async fn statuses_arrive_as_they_are(host: &dyn Host) {
     for status in [0, 1, 2, 126, 127, 128, 129, 137, 254, 255] {
         let command = sh("echo out; echo complaint >&2; exit $1").arg(status.to_string());
-        let answer = host.answer(&command).await.expect("it answers");
+        let (answer, ended) = tokio::join!(host.answer(&command), all(host, &command, None));
+        let answer = answer.expect("it answers");
         let said = (answer.status, answer.stdout.as_slice(), answer.stderr.as_str());
         assert_eq!(said, (status, &b"out\n"[..], "complaint"));
-        let ended = all(host, &command, None).await;
         if status == 0 {
             assert_eq!(ended.expect("status 0 is a whole body"), b"out\n");
         } else {
@@ -168,17 +168,16 @@ async fn input_that_is_not_taken_is_an_error(host: &dyn Host) {
 }
 
 async fn input_that_breaks_is_no_end(host: &dyn Host) {
+    let folder = Folder::new(host).await;
     for at in [0, 1, 3 * 1024 * 1024 + 7] {
-        let folder = Folder::new(host).await;
-        let command = sh(r#"cd "$1"; cat >/dev/null; : >whole"#).arg(folder.path());
+        let command = folder.working(&format!("broken-at-{at}"), "cat >/dev/null");
         let error = all(host, &command, Some(breaking(bytes(4 * 1024 * 1024), at))).await.expect_err("its input broke");
         assert!(error.chain().contains("broken on purpose"), "{error:?}");
-        folder.has_nobody().await;
-        assert!(!folder.has("whole").await, "broken at {at}, it was taken for whole");
-        folder.remove().await;
     }
+    folder.ends_cut().await;
 }
 
+/// All of them at once: those that do not take their input end some seconds later.
 async fn what_is_dropped_ends_there(host: &dyn Host) {
     let endless = || {
         body::piped(|mut writer| async move {
@@ -188,60 +187,69 @@ async fn what_is_dropped_ends_there(host: &dyn Host) {
         })
     };
     let quiet = || body::piped(|_| std::future::pending());
-    let scripts =
-        ["sleep 1000", "sleep 1000 & sleep 1000 & wait", "trap '' TERM HUP PIPE INT; sleep 1000 & wait", "yes", "cat"];
-    for script in scripts {
-        for stdin in [None, Some(quiet()), Some(endless())] {
-            if script == "cat" && stdin.is_none() {
+    let scripts = [
+        ("waits", "sleep 1000"),
+        ("has-children", "sleep 1000 & sleep 1000 & wait"),
+        ("does-not-listen", "trap '' TERM HUP PIPE INT; sleep 1000 & wait"),
+        ("prints", "yes"),
+        ("takes", "cat"),
+    ];
+    let folder = Folder::new(host).await;
+    let mut started = Vec::new();
+    let mut expected = Vec::new();
+    for (name, script) in scripts {
+        for (given, stdin) in [("nothing", None), ("quiet", Some(quiet())), ("endless", Some(endless()))] {
+            if (name, given) == ("takes", "nothing") {
                 continue;
             }
-            let folder = Folder::new(host).await;
-            let command = sh(r#"cd "$1"; echo here; eval "$2" && : >whole"#).arg(folder.path()).arg(script);
-            let mut body = BufReader::new(host.run(&command, stdin).await.expect("it starts"));
+            let place = format!("{name}-{given}");
+            let mut body = BufReader::new(host.run(&folder.working(&place, script), stdin).await.expect("it starts"));
             let mut line = String::new();
             body.read_line(&mut line).await.expect("it runs");
             assert_eq!(line, "here\n");
-            assert!(folder.inhabitants().await > 0, "{script} runs");
-            // So that it waits for us, where it does.
-            tokio::select! {
-                _ = async { while let Ok(more) = body.fill_buf().await.map(<[u8]>::len) { body.consume(more) } } => {}
-                () = tokio::time::sleep(Duration::from_millis(50)) => {}
-            }
-            drop(body);
-            folder.has_nobody().await;
-            assert!(!folder.has("whole").await, "{script} took the cut for the end of its input");
-            folder.remove().await;
+            started.push(body);
+            expected.push(place);
         }
     }
+    let mut working = folder.inhabited().await;
+    working.dedup();
+    expected.sort();
+    assert_eq!(working, expected, "they run");
+    for body in &mut started {
+        // So that it waits for us, where it does.
+        tokio::select! {
+            _ = async { while let Ok(more) = body.fill_buf().await.map(<[u8]>::len) { body.consume(more) } } => {}
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+    }
+    drop(started);
+    folder.ends_cut().await;
 }
 
 async fn a_limit_ends_it_there(host: &dyn Host) {
     let folder = Folder::new(host).await;
-    let limited = sh(r#"cd "$1"; sleep 1000"#).arg(folder.path()).limit(Duration::from_secs(3));
-    let error = host.answer(&limited).await.expect_err("it takes too long");
-    assert_eq!(error.chain(), format!("sh on {} did not end within 3s", host.name()));
-    folder.has_nobody().await;
-    let body = host.run(&limited, None).await.expect("it starts");
-    let error = body_contract(body).await.expect_err("it takes too long");
-    assert_eq!(error.chain(), format!("sh on {} did not end within 3s", host.name()));
-    folder.has_nobody().await;
-    folder.remove().await;
+    let limited = |place| folder.working(place, "sleep 1000").limit(Duration::from_secs(3));
+    let (asked, read) = (limited("asked"), limited("read"));
+    let (answer, body) = tokio::join!(host.answer(&asked), async { body_contract(host.run(&read, None).await?).await });
+    for error in [answer.map(drop), body.map(drop)].map(|ended| ended.expect_err("it takes too long")) {
+        assert_eq!(error.chain(), format!("sh on {} did not end within 3s", host.name()));
+    }
+    folder.ends_cut().await;
     assert_eq!(host.answer(&sh("exit 4").limit(LONG)).await.expect("it answers").status, 4);
 }
 
 async fn what_detached_itself_stays(host: &dyn Host) {
     let folder = Folder::new(host).await;
-    let script = r#"cd "$1"; setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!"#;
-    let number = all(host, &sh(script).arg(folder.path()), None).await.expect("who started it ends");
-    let number = String::from_utf8(number).expect("a number").trim().to_owned();
-    assert_eq!(folder.inhabitants().await, 1, "it lives on");
+    let detached = folder.working("detached", "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $! && exit");
+    let said = String::from_utf8(all(host, &detached, None).await.expect("who started it ends")).expect("a number");
+    let number = said.strip_prefix("here\n").expect("it ran").trim();
+    assert_eq!(folder.inhabited().await, ["detached"], "it lives on");
     let killed = host.answer(&sh("kill -s KILL \"$1\"").arg(number)).await.expect("it answers");
     assert_eq!(killed.status, 0, "{killed:?}");
-    folder.has_nobody().await;
-    folder.remove().await;
+    folder.ends_cut().await;
 }
 
-/// A folder there. Who works in it lives.
+/// A folder there, with a folder for each command, in which that works as long as it lives.
 struct Folder<'a> {
     host: &'a dyn Host,
     path: String,
@@ -254,33 +262,34 @@ impl<'a> Folder<'a> {
         Folder { host, path: String::from_utf8(made.stdout).expect("a path").trim().to_owned() }
     }
 
-    fn path(&self) -> &str {
-        &self.path
+    /// A command that prints `here`, works in the folder `place`, and leaves `whole` there where `script` ends well.
+    fn working(&self, place: &str, script: &str) -> Command {
+        let script = format!(r#"mkdir "$1" && cd "$1" && echo here && {{ {script}; }} && : >whole"#);
+        sh(&script).arg(format!("{}/{place}", self.path))
     }
 
-    async fn has(&self, name: &str) -> bool {
-        let command = Command::new("test").args(["-e", &format!("{}/{name}", self.path)]);
-        self.host.answer(&command).await.expect("it answers").status == 0
+    /// The folder of each process; one that is dead, though nobody has asked for it, does not count.
+    async fn inhabited(&self) -> Vec<String> {
+        let script =
+            r#"for one in /proc/[0-9]*; do at=$(readlink "$one/cwd"); [ "${at%/*}" != "$1" ] || echo "${at##*/}"; done"#;
+        let said = self.host.answer(&sh(script).arg(&self.path)).await.expect("it answers").stdout;
+        let mut places: Vec<String> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
+        places.sort();
+        places
     }
 
-    /// How many processes have it as their working folder; those that are dead, though nobody has asked for them, do not count.
-    async fn inhabitants(&self) -> usize {
-        let script = r#"for one in /proc/[0-9]*; do [ "$(readlink "$one/cwd")" != "$1" ] || echo; done"#;
-        self.host.answer(&sh(script).arg(&self.path)).await.expect("it answers").stdout.len()
-    }
-
-    /// Waits until nobody works in it.
-    async fn has_nobody(&self) {
+    /// Waits until nobody works there. None has got to its end. Then it is removed.
+    async fn ends_cut(self) {
+        let mut left = Vec::new();
         let none = async {
-            while self.inhabitants().await > 0 {
+            while let Some(place) = self.inhabited().await.into_iter().next() {
+                left.push(place);
                 tokio::time::sleep(Duration::from_millis(50)).await
             }
         };
-        tokio::time::timeout(LONG, none).await.expect("all of the group has ended");
-    }
-
-    async fn remove(self) {
-        let removed = self.host.answer(&Command::new("rm").args(["-r", "--", &self.path])).await.expect("it answers");
-        assert_eq!(removed.status, 0, "{removed:?}");
+        let ended = tokio::time::timeout(LONG, none).await;
+        assert!(ended.is_ok(), "all of the group has ended, but {:?}", left.last());
+        let whole = self.host.answer(&sh(r#"ls -d "$1"/*/whole; rm -r -- "$1""#).arg(&self.path)).await.expect("it answers");
+        assert_eq!((whole.status, String::from_utf8_lossy(&whole.stdout).as_ref()), (0, ""), "a cut was taken for the end");
     }
 }
