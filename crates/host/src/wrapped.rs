@@ -78,7 +78,8 @@ async fn start(transport: Arc<dyn Transport>, command: &Command, stdin: Option<B
         running = running.only_closed();
     }
     let limit = command.longest().map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
-    let mut wrapped = Wrapped { transport, program: command.program(), running: Some(running), token, limit, end: None };
+    let (program, sudo) = (command.program(), command.is_sudo());
+    let mut wrapped = Wrapped { transport, program, sudo, running: Some(running), token, limit, end: None };
     wrapped.started().await?;
     Ok(wrapped)
 }
@@ -87,6 +88,7 @@ async fn start(transport: Arc<dyn Transport>, command: &Command, stdin: Option<B
 struct Wrapped {
     transport: Arc<dyn Transport>,
     program: String,
+    sudo: bool,
     /// None once it is not waited for any more.
     running: Option<Running>,
     token: String,
@@ -194,9 +196,19 @@ impl AsyncRead for Successful {
         ready!(Pin::new(&mut *this).poll_read(cx, buf))?;
         let Some(End { status, words }) = this.end.take().filter(|end| end.status != 0) else { return Poll::Ready(Ok(())) };
         let error = Error::failed(format!("{this} ended with exit status {status}"));
+        let refused = this.sudo && words.lines().any(|line| line.starts_with("sudo: "));
+        let hint = match status {
+            126 | 127 => Some(format!("look whether {} can be run on {}", this.program, this.transport.name())),
+            _ if refused => {
+                Some(format!("let the user there run {} by sudo without a password and without a terminal", this.program))
+            }
+            _ => None,
+        };
         let error = if words.is_empty() { error } else { error.with_source(words) };
-        let missing = matches!(status, 126 | 127);
-        let hint = || format!("look whether {} can be run on {}", this.program, this.transport.name());
-        Poll::Ready(Err(if missing { error.with_hint(hint()) } else { error }.into()))
+        Poll::Ready(Err(match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+        .into()))
     }
 }

@@ -46,8 +46,8 @@ impl Director {
             skipped("a director takes namespaces, and the kernel gives none", true);
             return None;
         }
-        let [programs, postgresql] = ["director", "postgresql-15"].map(|name| home().join(name));
-        if let Some(missing) = [&programs, &postgresql].into_iter().find(|root| !root.join("complete").exists()) {
+        let [programs, postgresql, openssh] = ["director", "postgresql-15", "openssh"].map(|name| home().join(name));
+        if let Some(missing) = [&programs, &postgresql, &openssh].into_iter().find(|root| !root.join("complete").exists()) {
             skipped(&format!("a director's programs are not in {}: run ci/install", missing.display()), false);
             return None;
         }
@@ -98,6 +98,11 @@ impl Director {
         self.ssh_port
     }
 
+    /// The program `ssh`, which the machine that runs the test need not have.
+    pub fn client(&self) -> PathBuf {
+        home().join("openssh/usr/bin/ssh")
+    }
+
     /// The private key that `vcap` and `root` may log in with; the public one is beside it, with `.pub`.
     pub fn key(&self) -> PathBuf {
         self.dir.join("id_ed25519")
@@ -146,6 +151,16 @@ impl Director {
             assert!(Path::new(&format!("/proc/{}", self.process)).exists(), "the machine has ended: {}", self.log());
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
+    }
+
+    /// Kills sshd and all its sessions: nobody can log in until [`let_in`](Self::let_in). What has detached itself from them runs on.
+    pub fn shut_out(&self) {
+        self.sh("pkill -KILL -x sshd; while pgrep -x sshd >/dev/null; do sleep 0.05; done");
+    }
+
+    /// Starts sshd again.
+    pub fn let_in(&self) {
+        self.sh("/usr/sbin/sshd");
     }
 
     /// What was said as it started, and by its sshd since.

@@ -3,10 +3,11 @@
 mod cut;
 mod failures;
 mod options;
+mod sudo;
 
 use backup_host::testing::host_contract;
 use backup_host::{Command, Ssh, ssh::Config};
-use backup_tests::Sshd;
+use backup_tests::{Director, Sshd};
 
 /// How the server is reached.
 fn config(sshd: &Sshd) -> Config {
@@ -20,6 +21,19 @@ fn config(sshd: &Sshd) -> Config {
         config: Some("/dev/null".into()),
         ..Config::new("127.0.0.1")
     }
+}
+
+/// A director, as its login user.
+fn login(director: &Director) -> Ssh {
+    ssh(Config {
+        program: director.client(),
+        port: Some(director.ssh_port()),
+        user: Some("vcap".into()),
+        identities: vec![director.key()],
+        known_hosts: Some(director.known_hosts()),
+        config: Some("/dev/null".into()),
+        ..Config::new("127.0.0.1")
+    })
 }
 
 fn ssh(config: Config) -> Ssh {
