@@ -1,7 +1,8 @@
-//! Copies of trees of this machine, compared with those that rsync makes.
+//! Copies of trees of this machine and of a director, compared with those that rsync makes.
 
 mod hostile;
 mod phases;
+mod remote;
 mod tree;
 mod wrong;
 

@@ -3,56 +3,64 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use backup_bosh::{Services, Settings};
-use backup_core::{Body, Lifecycle, Result, Unit};
-use backup_host::{Answer, Command, Host, Local};
+use backup_core::{Lifecycle, Unit};
+use backup_host::ssh::Config;
+use backup_host::{Host, Ssh};
 use backup_tests::Director;
 
 /// How long what must come is waited for.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
 
-/// Commands in a director, as `vcap` has them after a login. Also for a process that did not start the director.
+/// How `vcap` logs in at a director, as a backup does. Also for a process that did not start it.
 #[derive(Debug, Clone)]
-pub(crate) struct Inside(pub(crate) Vec<String>);
+pub(crate) struct Login(Vec<String>);
 
-impl Inside {
-    pub(crate) fn of(director: &Director) -> Self {
-        let mut login = director.root("setpriv");
-        login.args(["--reuid=vcap", "--regid=vcap", "--clear-groups", "env", "HOME=/home/vcap"]);
-        let words = std::iter::once(login.get_program()).chain(login.get_args());
-        Self(words.map(|word| word.to_string_lossy().into_owned()).collect())
+impl Login {
+    /// From here on sudo lets it do what a backup needs for services, and nothing else.
+    pub(crate) fn at(director: &Director) -> Self {
+        director.sh("sed -i 's,^vcap .*,vcap ALL=(root) NOPASSWD: /var/vcap/bosh/bin/monit\\, /usr/bin/sv,' /etc/sudoers");
+        let files = [director.client(), director.key(), director.known_hosts()].map(|path| path.display().to_string());
+        Self(files.into_iter().chain([director.ssh_port().to_string()]).collect())
+    }
+
+    /// Of what [`to_line`](Self::to_line) has made.
+    pub(crate) fn of_line(line: &str) -> Self {
+        Self(line.split('\t').map(str::to_owned).collect())
+    }
+
+    pub(crate) fn to_line(&self) -> String {
+        self.0.join("\t")
+    }
+
+    pub(crate) fn host(&self) -> Ssh {
+        let [client, key, known_hosts, port] = self.0.as_slice() else { unreachable!("{self:?}") };
+        let config = Config {
+            program: client.into(),
+            port: Some(port.parse().expect("a port")),
+            user: Some("vcap".into()),
+            identities: vec![key.into()],
+            known_hosts: Some(known_hosts.into()),
+            // What the user of this machine has configured is none of the tests' business.
+            config: Some("/dev/null".into()),
+            ..Config::new("127.0.0.1")
+        };
+        Ssh::new(config).expect("a configuration that can be meant")
     }
 
     pub(crate) fn services(&self, seconds: u64) -> Services {
-        let settings = Settings { time_limit: Duration::from_secs(seconds), ..Settings::default() };
-        Services::new(Arc::new(self.clone()), settings)
-    }
-
-    fn carry(&self, command: &Command) -> Result<Command> {
-        let mut words = self.0.iter();
-        let program = words.next().expect("a program");
-        Ok(Command::new(program).args(words).args(command.words()?))
+        services_on(Arc::new(self.host()), seconds)
     }
 }
 
-#[async_trait]
-impl Host for Inside {
-    fn name(&self) -> &str {
-        "director"
-    }
-
-    async fn run(&self, command: &Command, stdin: Option<Body>) -> Result<Body> {
-        Local.run(&self.carry(command)?, stdin).await
-    }
-
-    async fn answer(&self, command: &Command) -> Result<Answer> {
-        Local.answer(&self.carry(command)?).await
-    }
+/// The services of `host`, waited for so many seconds.
+pub(crate) fn services_on(host: Arc<dyn Host>, seconds: u64) -> Services {
+    let settings = Settings { time_limit: Duration::from_secs(seconds), ..Settings::default() };
+    Services::new(host, settings)
 }
 
 pub(crate) fn services(director: &Director, seconds: u64) -> Services {
-    Inside::of(director).services(seconds)
+    Login::at(director).services(seconds)
 }
 
 pub(crate) fn units(names: &[&str]) -> Vec<Unit> {
