@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use self::feed::Feed;
 use crate::body::sound;
@@ -31,18 +31,28 @@ pub fn stdout(command: Command) -> Result<Body> {
 ///
 /// The input is handed on while the output is read. If it breaks, the group is killed before the child can see an end of its
 /// input, and the reader fails with that error. A child that closes its input gets no more of it, which is no error.
-pub fn start(mut command: Command, stdin: Option<Body>) -> Result<Running> {
+pub fn start(command: Command, stdin: Option<Body>) -> Result<Running> {
+    let (mut running, to) = spawn(command, if stdin.is_some() { Stdio::piped() } else { Stdio::null() })?;
+    running.feed = stdin.zip(to).map(|(body, to)| Feed::new(body, to));
+    Ok(running)
+}
+
+/// Starts `command` as [`start`] does, for those who talk with it: its input is theirs to write, and ends when it is dropped.
+pub fn open(command: Command) -> Result<(Running, ChildStdin)> {
+    let (running, to) = spawn(command, Stdio::piped())?;
+    Ok((running, to.ok_or("it has no input").doing(|| "talk with a program")?))
+}
+
+fn spawn(mut command: Command, stdin: Stdio) -> Result<(Running, Option<ChildStdin>)> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
-    command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command
         .spawn()
         .doing(|| format!("start {program}"))
         .map_err(|error| error.with_hint(format!("look whether {program} is installed and on the PATH")))?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let feed = stdin.zip(child.stdin.take()).map(|(body, to)| Feed::new(body, to));
-    Ok(Running { program, child, group, feed, stdout, stderr, words: Vec::new(), status: None })
+    let (to, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    Ok((Running { program, child, group, feed: None, stdout, stderr, words: Vec::new(), status: None }, to))
 }
 
 /// A child as the reader of what it prints. Its end of file comes once the child has ended, however that was.
@@ -307,6 +317,22 @@ mod tests {
         let child = fed(&format!("cat; echo closed >'{}'", path.display()), never).only_closed();
         drop(child);
         assert_eq!(tokio::fs::read(&path).await.expect("it lives"), b"closed\n");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_talked_with() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "read line; echo \"got $line\"; cat; exit 3"]);
+        let (mut child, mut to) = open(command).expect("sh starts");
+        to.write_all(b"one\n").await.expect("taken");
+        let mut answer = [0; 8];
+        child.read_exact(&mut answer).await.expect("answered");
+        assert_eq!(&answer, b"got one\n");
+        to.write_all(b"two").await.expect("taken");
+        drop(to);
+        let mut rest = Vec::new();
+        child.read_to_end(&mut rest).await.expect("however it ends");
+        assert_eq!((rest.as_slice(), child.status().and_then(|status| status.code())), (&b"two"[..], Some(3)));
     }
 
     #[tokio::test]

@@ -1,9 +1,11 @@
 //! Where commands run.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::pin::Pin;
 
 use async_trait::async_trait;
 use backup_core::{Body, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Command;
 
@@ -29,6 +31,47 @@ pub trait Host: Debug + Send + Sync {
     ///
     /// More than 1 MiB of output is an error, and so is a host that cannot be reached. Dropping the future ends the command.
     async fn answer(&self, command: &Command) -> Result<Answer>;
+
+    /// Connects to a TCP port as the host sees it: `127.0.0.1` is the host itself.
+    ///
+    /// Nobody who listens there, a host that cannot be reached, and a connection to it that is cut are errors, of this call or of
+    /// the next read: the end of file says that the other side has closed. Shutting down the writing half is handed on. Dropping
+    /// it closes the connection.
+    async fn connect(&self, to: &Port) -> Result<Connection>;
+}
+
+/// A connection that was made on a host: both directions at once.
+pub type Connection = Pin<Box<dyn ReadWrite>>;
+
+/// What can be read and written.
+pub trait ReadWrite: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
+
+/// A TCP port of a machine, as a host sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// A name that the host can resolve, or an address.
+    pub machine: String,
+    /// Its number.
+    pub number: u16,
+}
+
+impl Port {
+    /// The port `number` of the host itself, over IPv4.
+    pub fn of_host(number: u16) -> Self {
+        Self { machine: "127.0.0.1".into(), number }
+    }
+}
+
+/// `127.0.0.1:5432`, `[::1]:5432`.
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.machine.contains(':') {
+            true => write!(f, "[{}]:{}", self.machine, self.number),
+            false => write!(f, "{}:{}", self.machine, self.number),
+        }
+    }
 }
 
 /// How a command ended and what it said.

@@ -28,12 +28,14 @@ mod host;
 mod local;
 pub mod ssh;
 pub mod testing;
+mod tunnel;
 mod wrapped;
 
 pub use command::Command;
-pub use host::{Answer, Host};
+pub use host::{Answer, Connection, Host, Port, ReadWrite};
 pub use local::Local;
 pub use ssh::Ssh;
+pub use tunnel::Tunnel;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

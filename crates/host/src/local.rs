@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backup_core::{Body, Error, Result};
+use backup_core::{Body, Doing, Error, Result};
+use tokio::net::TcpStream;
 
 use crate::wrapped::{self, Lost, Transport};
-use crate::{Answer, Command, Host};
+use crate::{Answer, Command, Connection, Host, Port};
 
 /// This machine: commands run with our rights, in our environment and working folder.
 ///
@@ -27,6 +28,14 @@ impl Host for Local {
 
     async fn answer(&self, command: &Command) -> Result<Answer> {
         wrapped::answer(Arc::new(self.clone()), command).await
+    }
+
+    async fn connect(&self, to: &Port) -> Result<Connection> {
+        let made = TcpStream::connect((to.machine.as_str(), to.number)).await.doing(|| format!("connect to {to}"));
+        let made = made.map_err(|error| error.with_hint("look at the port and whether its server runs"))?;
+        // What is asked is small, and waited for.
+        made.set_nodelay(true).doing(|| format!("connect to {to}"))?;
+        Ok(Box::pin(made))
     }
 }
 

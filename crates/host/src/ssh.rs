@@ -2,6 +2,7 @@
 
 mod config;
 mod failure;
+mod forward;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use async_trait::async_trait;
 use backup_core::{Body, Error, Result};
 
 pub use self::config::Config;
+use self::forward::Forward;
 use crate::command::quoted;
 use crate::wrapped::{self, Lost, Transport};
-use crate::{Answer, Command, Host};
+use crate::{Answer, Command, Connection, Host, Port};
 
 /// Another machine, over the system's `ssh`: `~/.ssh/config`, the agent and `ssh`'s own choice of ciphers count.
 ///
@@ -34,6 +36,15 @@ impl Ssh {
         config.arguments()?;
         Ok(Self { name: config.name(), config })
     }
+
+    /// `ssh` with `arguments`, and the line that the login shell there is to run, if any.
+    fn program(&self, arguments: Vec<OsString>, line: Option<OsString>) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(&self.config.program);
+        command.args(arguments).arg("--").arg(&self.config.host).args(line);
+        // Nor is anybody asked in a window.
+        command.env("SSH_ASKPASS_REQUIRE", "never");
+        command
+    }
 }
 
 #[async_trait]
@@ -49,6 +60,10 @@ impl Host for Ssh {
     async fn answer(&self, command: &Command) -> Result<Answer> {
         wrapped::answer(Arc::new(self.clone()), command).await
     }
+
+    async fn connect(&self, to: &Port) -> Result<Connection> {
+        Ok(Box::pin(Forward::open(self, to)?))
+    }
 }
 
 impl Transport for Ssh {
@@ -63,11 +78,7 @@ impl Transport for Ssh {
             line.push(" ");
             line.push(quoted(&word));
         }
-        let mut command = tokio::process::Command::new(&self.config.program);
-        command.args(self.config.arguments()?).arg("--").arg(&self.config.host).arg(line);
-        // Nor is anybody asked in a window.
-        command.env("SSH_ASKPASS_REQUIRE", "never");
-        Ok(command)
+        Ok(self.program(self.config.arguments()?, Some(line)))
     }
 
     fn is_only_closed(&self, _: &Command) -> bool {

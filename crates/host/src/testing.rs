@@ -11,7 +11,7 @@ use backup_core::testing::{body_contract, breaking};
 use backup_core::{Error, Kind};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-use crate::{Command, Host};
+use crate::{Command, Host, Port};
 
 /// How long something may take on a busy machine before it counts as never.
 const LONG: Duration = Duration::from_secs(120);
@@ -33,6 +33,7 @@ pub async fn host_contract(host: &dyn Host) {
         what_is_dropped_ends_there(host).await;
         a_limit_ends_it_there(host).await;
         what_detached_itself_stays(host).await;
+        ports_are_reached(host).await;
     });
     tokio::time::timeout(10 * LONG, whole).await.expect("nothing hangs");
 }
@@ -247,6 +248,67 @@ async fn what_detached_itself_stays(host: &dyn Host) {
     let killed = host.answer(&sh("kill -s KILL \"$1\"").arg(number)).await.expect("it answers");
     assert_eq!(killed.status, 0, "{killed:?}");
     folder.ends_cut().await;
+}
+
+/// Prints the number of its port, and sends back what comes there, the end too.
+const ECHO: &str = r#"exec perl -MIO::Socket::INET -e '
+$| = 1;
+$listener = IO::Socket::INET->new(Listen => 9, LocalAddr => "127.0.0.1") or die;
+print $listener->sockport, "\n";
+while ($one = $listener->accept) {
+    if (fork) { close $one; next }
+    while (sysread $one, $bytes, 65536) { syswrite $one, $bytes }
+    exit;
+}'"#;
+
+async fn ports_are_reached(host: &dyn Host) {
+    let folder = Folder::new(host).await;
+    let mut server = BufReader::new(host.run(&folder.working("echo", ECHO), None).await.expect("it starts")).lines();
+    let mut line = async || server.next_line().await.expect("it runs").expect("a line");
+    assert_eq!(line().await, "here");
+    let port = Port::of_host(line().await.parse().expect("a number"));
+
+    // What is asked is answered before there is more, on two connections at once.
+    let mut one = host.connect(&port).await.expect("it listens");
+    let mut other = host.connect(&port).await.expect("it listens");
+    for word in [*b"one", *b"two"] {
+        let mut answers = [[0; 3]; 2];
+        for connection in [&mut one, &mut other] {
+            connection.write_all(&word).await.expect("taken");
+            connection.flush().await.expect("taken");
+        }
+        for (connection, answer) in [&mut one, &mut other].into_iter().zip(&mut answers) {
+            connection.read_exact(answer).await.expect("answered");
+        }
+        assert_eq!(answers, [word; 2]);
+    }
+    // The server, and one of it for each connection.
+    assert_eq!(folder.inhabited().await.len(), 3);
+    let (mut back, mut to) = tokio::io::split(one);
+    let given = bytes(4 * 1024 * 1024 + 1);
+    let mut received = Vec::new();
+    let sent = async {
+        to.write_all(&given).await?;
+        to.shutdown().await
+    };
+    let (sent, read) = tokio::join!(sent, back.read_to_end(&mut received));
+    sent.expect("its end is handed on");
+    read.expect("and comes back");
+    assert!(received == given, "{} bytes are {} now", given.len(), received.len());
+    drop(other);
+    let closed = async { while folder.inhabited().await.len() > 1 {} };
+    tokio::time::timeout(LONG, closed).await.expect("a connection that is dropped is closed");
+    drop(server);
+    folder.ends_cut().await;
+
+    let to_nobody = async |port: &Port| -> Result<(), Error> {
+        let mut connection = host.connect(port).await?;
+        connection.read_to_end(&mut Vec::new()).await?;
+        Ok(())
+    };
+    let error = to_nobody(&port).await.expect_err("nobody listens any more");
+    assert!(error.hint().is_some() && error.chain().contains(&port.to_string()), "{error:?}");
+    to_nobody(&Port { machine: String::new(), number: 1 }).await.expect_err("no machine is called so");
 }
 
 /// A folder there, with a folder for each command, in which that works as long as it lives.

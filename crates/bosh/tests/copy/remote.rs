@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use backup_core::{Body, Context, Error, Result, body};
 use backup_host::ssh::Config;
-use backup_host::{Answer, Command, Host, Ssh};
+use backup_host::{Answer, Command, Connection, Host, Port, Ssh};
 use backup_tests::Director;
 use tokio::io::AsyncReadExt;
 
@@ -87,6 +87,10 @@ impl Host for Cut {
 
     async fn answer(&self, command: &Command) -> Result<Answer> {
         self.host.answer(command).await
+    }
+
+    async fn connect(&self, to: &Port) -> Result<Connection> {
+        self.host.connect(to).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use backup_core::{Body, Error, Result, body};
-use backup_host::{Answer, Command, Host, Local};
+use backup_host::{Answer, Command, Connection, Host, Local, Port};
 use tokio::io::AsyncReadExt;
 
 type Meanwhile = Box<dyn FnOnce() + Send>;
@@ -61,5 +61,9 @@ impl Host for Wrong {
 
     async fn answer(&self, command: &Command) -> Result<Answer> {
         self.host.answer(command).await
+    }
+
+    async fn connect(&self, to: &Port) -> Result<Connection> {
+        self.host.connect(to).await
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use backup_bosh::Progress;
 use backup_core::{Body, Lifecycle, Result};
-use backup_host::{Answer, Host, Ssh};
+use backup_host::{Answer, Connection, Host, Port, Ssh};
 use backup_tests::Director;
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -71,6 +71,10 @@ impl Host for Deadly {
             die();
         }
         answer
+    }
+
+    async fn connect(&self, to: &Port) -> Result<Connection> {
+        self.host.connect(to).await
     }
 }
 

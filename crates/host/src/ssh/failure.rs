@@ -2,6 +2,7 @@
 
 use backup_core::{Error, Kind};
 
+use crate::Port;
 use crate::wrapped::Lost;
 
 /// Words of OpenSSH, what they say, and what to do about it. The first that is found counts.
@@ -30,6 +31,35 @@ const FAILURES: &[(&str, &str, &str)] = &[
     ("Network is unreachable", "there is no way there", "look at the name of the host and the network"),
     ("kex_exchange_identification", "what listens there ends the connection", "look at the port, and at the log of sshd there"),
 ];
+
+/// What `ssh` says of a connection that the host was to make, what that says, and what to do about it. The first that is found counts.
+const REFUSALS: &[(&str, &str, &str)] = &[
+    (
+        "administratively prohibited",
+        "its sshd lets the user make no connections",
+        "let it: AllowTcpForwarding and PermitOpen of sshd_config, and authorized_keys there",
+    ),
+    ("Connection refused", "nobody listens there", "look at the port and whether its server runs"),
+    ("Name or service not known", "its name is not known there", "look at the name of the machine"),
+    ("open failed: ", "it does not answer", "look at the name of the machine, and whether a firewall is in between"),
+];
+
+/// What is told where `ssh -W` ended without the other side having closed.
+pub(super) fn of_forward(name: &str, port: &Port, lost: Lost) -> Error {
+    // Whoever says so was reached.
+    if let Some(said) = lost.words.lines().find(|line| line.contains("open failed: "))
+        && let Some((_, why, what)) = REFUSALS.iter().find(|(part, ..)| said.contains(part))
+    {
+        let error = Error::failed(format!("{name} cannot connect to {port}: {why}"));
+        return error.with_source(said.trim().to_owned()).with_hint(*what);
+    }
+    if FAILURES.iter().any(|(said, ..)| lost.words.contains(said)) {
+        return explained(name, lost);
+    }
+    let error = Error::failed(format!("the connection to {port} was cut on its way to {name} (ssh: {})", lost.status));
+    let error = if lost.words.is_empty() { error } else { error.with_source(lost.words) };
+    error.with_hint("look at the network and at the log of sshd there, then try again")
+}
 
 /// What is told where `ssh` ended and the command did not tell how.
 pub(crate) fn explained(name: &str, lost: Lost) -> Error {

@@ -4,6 +4,7 @@ mod cut;
 mod failures;
 mod options;
 mod sudo;
+mod tunnel;
 
 use backup_host::testing::host_contract;
 use backup_host::{Command, Ssh, ssh::Config};
