@@ -31,6 +31,7 @@ mod rsync;
 mod small_disk;
 mod sshd;
 pub mod usage;
+mod written;
 
 pub use crate::authority::Authority;
 pub use crate::bytes::bytes;
@@ -46,3 +47,4 @@ pub use crate::rgw::{Rgw, S3Keys};
 pub use crate::rsync::rsync;
 pub use crate::small_disk::SmallDisk;
 pub use crate::sshd::Sshd;
+pub use crate::written::answers;

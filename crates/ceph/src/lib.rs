@@ -24,7 +24,7 @@ pub use content_type::ContentType;
 pub use download::download;
 #[cfg(feature = "sdk")]
 pub use open::{Found, Settings, find, open};
-pub use pages::Pages;
+pub use pages::{Marker, Pages};
 #[cfg(feature = "sdk")]
 pub use s3::connect;
 pub use s3::{Access, Bucket, Credentials, Gateway, Head, Headers, Listing, New, Object, Page, Refusal, SharedGateway, Upload};

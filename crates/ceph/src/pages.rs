@@ -10,6 +10,9 @@ use crate::s3::{Listing, Page, SharedGateway};
 /// 1,000 lines a page these are a million of them.
 const EMPTY: u32 = 1000;
 
+/// How many pages in a row may name uploads of one key: a million of them.
+const OF_ONE_KEY: u32 = 1000;
+
 /// The pages of a listing.
 ///
 /// Whoever reads it comes to an end if the bucket has one, whatever the server answers: each line is behind those of the pages
@@ -61,9 +64,41 @@ impl Pages {
     }
 
     fn astray(&self, how: impl std::fmt::Display) -> Error {
-        Error::damaged(format!("the listing of s3://{}/{} does not lead on: {how}", self.bucket, self.listing.prefix))
-            .with_hint(
-                "run it again; if it stays so, let the server check its index of the bucket (radosgw-admin bucket check)",
-            )
+        astray(format!("the listing of s3://{}/{} does not lead on: {how}", self.bucket, self.listing.prefix))
     }
+}
+
+/// Where a page of a listing of uploads begins: behind this key, and of that key behind this upload.
+///
+/// Each [`Gateway`](crate::Gateway) reads its own pages of [`uploads`](crate::Gateway::uploads), and this is what brings all of them to an
+/// end, whatever the server answers: the key comes after the one before, or is the same in no more than 1,000 pages in a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marker {
+    /// The key; none before the first page.
+    pub key: Option<String>,
+    /// The ID of the upload.
+    pub upload: Option<String>,
+    /// How many pages in a row had the same key.
+    again: u32,
+}
+
+impl Marker {
+    /// Goes on behind a page that names these as where the next one begins; false if it was the last. A page that leads to itself is the
+    /// last, too, and one that leads back [`Kind::Damaged`](backup_core::Kind::Damaged).
+    pub fn advance(&mut self, is_truncated: bool, key: Option<String>, upload: Option<String>) -> Result<bool> {
+        if !is_truncated || key.is_none() || (&key, &upload) == (&self.key, &self.upload) {
+            return Ok(false);
+        }
+        self.again = if key == self.key { self.again + 1 } else { 0 };
+        if key < self.key || self.again > OF_ONE_KEY {
+            return Err(astray("the listing of the uploads does not lead on".to_owned()));
+        }
+        (self.key, self.upload) = (key, upload);
+        Ok(true)
+    }
+}
+
+fn astray(how: String) -> Error {
+    Error::damaged(how)
+        .with_hint("run it again; if it stays so, let the server check its index of the bucket (radosgw-admin bucket check)")
 }

@@ -1,8 +1,6 @@
 //! Listings and objects that a proxy spoils on their way.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-
+use backup_tests::answers;
 use backup_tests::faults::{Asked, Fault, Proxy};
 
 use crate::scene::Scene;
@@ -64,31 +62,20 @@ fn a_listing_that_lies_deletes_nothing() {
 #[test]
 fn a_listing_that_does_not_lead_on_comes_to_an_end() {
     let Some(mut scene) = Scene::new("endless") else { return };
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("its address");
     // One that never ended would end here, otherwise: two keys that come in turns, wherever they are looked for.
-    let serving = std::thread::spawn(move || {
-        for nth in 0..9 {
-            let (mut client, _) = listener.accept().expect("a client");
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                client.read_exact(&mut byte).expect("a request");
-                request.extend(byte);
-            }
-            let folder = if nth < 6 { "" } else { "basebackups_005/" };
-            let page = format!(
-                "<ListBucketResult><Contents><Key>{folder}{0}</Key><Size>1</Size></Contents><IsTruncated>true</IsTruncated>\
-                 <NextContinuationToken>{0}</NextContinuationToken></ListBucketResult>",
-                nth % 3 % 2
-            );
-            let length = page.len();
-            write!(client, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{page}").expect("written");
-        }
+    let pages = (0..9).map(|nth| {
+        let folder = if nth < 6 { "" } else { "basebackups_005/" };
+        let page = format!(
+            "<ListBucketResult><Contents><Key>{folder}{0}</Key><Size>1</Size></Contents><IsTruncated>true</IsTruncated>\
+             <NextContinuationToken>{0}</NextContinuationToken></ListBucketResult>",
+            nth % 3 % 2
+        );
+        ("200 OK", page)
     });
+    let (address, serving) = answers(&pages.collect::<Vec<_>>());
     scene.says(&format!("host_base = {address}\nhost_bucket = {address}\nmax_retries = 0\n"));
     for command in [&["ls", "s3://endless"][..], &["du", "s3://endless"], &["check", "--wal-e", "s3://endless"]] {
         scene.fails(4, command, "does not lead on");
     }
-    serving.join().expect("three pages each");
+    assert_eq!(serving.join().expect("three pages each").len(), 9);
 }

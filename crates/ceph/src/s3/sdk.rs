@@ -11,7 +11,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, EncodingType, MetadataDirective};
 use backon::{ExponentialBuilder, Retryable};
-use backup_core::{Body, Error, Kind, Result, body};
+use backup_core::{Body, Doing, Error, Kind, Result, body};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use super::failure::{Failure, Subject};
 use super::patient::Patient;
 use super::said::said;
 use super::{Access, Bucket, Gateway, Head, Listing, New, Page, SharedGateway, Upload, etag, text};
+use crate::Marker;
 
 /// How long it waits before a request is made again: about this, then longer each time.
 const FIRST: Duration = Duration::from_millis(250);
@@ -34,9 +35,6 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// What a request that carries bytes has for each of them beside [`Access::timeout`]: 32 KiB a second are slow enough.
 const SLOWEST: u64 = 32 * 1024;
-
-/// How many pages in a row may name uploads of one key: a million of them.
-const OF_ONE_KEY: u32 = 1000;
 
 /// The server that `access` names. Nothing is asked of it yet.
 pub fn connect(access: &Access) -> Result<SharedGateway> {
@@ -222,13 +220,11 @@ impl Gateway for Sdk {
 
     async fn uploads(&self, bucket: &str, prefix: &str) -> Result<Vec<Upload>> {
         let request = self.client.list_multipart_uploads().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
-        let mut uploads = Vec::new();
-        let (mut key_marker, mut id_marker) = (None, None);
-        let mut of_one_key = 0;
+        let (mut uploads, mut marker) = (Vec::new(), Marker::default());
         loop {
-            let page = request.clone().set_key_marker(key_marker.clone()).set_upload_id_marker(id_marker.clone());
-            let answer = self.ask(0, || page.clone().send().boxed()).await;
-            let answer = answer.map_err(|failure| failure.told(self.subject("list the uploads under", bucket, prefix)))?;
+            let page = request.clone().set_key_marker(marker.key.clone()).set_upload_id_marker(marker.upload.clone());
+            let subject = self.subject("list the uploads under", bucket, prefix);
+            let answer = self.ask(0, || page.clone().send().boxed()).await.map_err(|failure| failure.told(subject))?;
             let is_url = answer.encoding_type() == Some(&EncodingType::Url);
             let plain = |key: &str| if is_url { text::decoded(key) } else { Ok(key.to_owned()) };
             for upload in answer.uploads() {
@@ -236,21 +232,11 @@ impl Gateway for Sdk {
                 uploads.push(Upload { key: plain(key)?, id: id.to_owned(), begun: text::time(upload.initiated()) });
             }
             let next = answer.next_key_marker().map(plain).transpose()?;
-            // Who names the page that was just read would go on for ever.
-            if answer.is_truncated() != Some(true)
-                || next.is_none()
-                || (&next, answer.next_upload_id_marker()) == (&key_marker, id_marker.as_deref())
-            {
+            let id = answer.next_upload_id_marker().map(str::to_owned);
+            let goes_on = marker.advance(answer.is_truncated() == Some(true), next, id);
+            if !goes_on.doing(|| format!("list the uploads under s3://{bucket}/{prefix}"))? {
                 return Ok(uploads);
             }
-            of_one_key = if next == key_marker { of_one_key + 1 } else { 0 };
-            if next < key_marker || of_one_key > OF_ONE_KEY {
-                return Err(Error::damaged(format!(
-                    "the listing of the uploads under s3://{bucket}/{prefix} does not lead on"
-                ))
-                .with_hint("run it again; if it stays so, let the server check its index of the bucket"));
-            }
-            (key_marker, id_marker) = (next, answer.next_upload_id_marker().map(str::to_owned));
         }
     }
 

@@ -1,48 +1,20 @@
 //! Servers that answer as Ceph does not: each answer is written by hand.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use backup_ceph::{Access, Credentials, Listing, Pages, Place, S3Sink, SharedGateway, Transfer, connect};
 use backup_core::{Depth, Error, Key, Kind, Sink};
+use backup_tests::answers;
 use futures_util::TryStreamExt;
 use tokio::io::AsyncReadExt;
 
 /// A server that gives these answers, one a connection, and the first lines of what it was asked.
-fn server(answers: &[(&str, &str)]) -> (SharedGateway, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("its address");
+fn server(written: &[(&str, &str)]) -> (SharedGateway, JoinHandle<Vec<String>>) {
+    let (address, asked) = answers(written);
     let mut access = Access::new(format!("http://{address}"), Some(Credentials::new("access", "secret")));
     (access.attempts, access.timeout) = (1, Duration::from_secs(20));
-    let whole = |(head, body): &(&str, &str)| format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}");
-    let answers: Vec<String> = answers.iter().map(whole).collect();
-    let serve = move |answer: String| {
-        let (mut client, _) = listener.accept().expect("a client");
-        let asked = asked(&client);
-        client.write_all(answer.as_bytes()).expect("written");
-        asked
-    };
-    (connect(&access).expect("an address"), std::thread::spawn(move || answers.into_iter().map(serve).collect()))
-}
-
-/// The first line of a request, which is read to its end.
-fn asked(client: &TcpStream) -> String {
-    let mut reader = BufReader::new(client);
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first).expect("a request");
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).expect("a header");
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().expect("a number");
-        }
-        if line == "\r\n" {
-            reader.read_exact(&mut vec![0; length]).expect("a body");
-            return first;
-        }
-    }
+    (connect(&access).expect("an address"), asked)
 }
 
 #[tokio::test]
