@@ -1,5 +1,7 @@
-//! Servers that answer as Ceph does not: each answer is written by hand.
+//! Servers that answer as Ceph does not, each answer written by hand, or not at all.
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -154,4 +156,26 @@ async fn uploads_whose_listing_goes_round_are_damaged() {
         assert!(error.kind() == Kind::Damaged && error.chain().contains("does not lead on"), "{error:?}");
         assert_eq!(serving.join().expect("each was asked for").len(), pages.len());
     }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_a_connection_and_says_nothing_of_its_certificate_is_given_up_soon() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("https://{}", listener.local_addr().expect("its address"));
+    // It hears whoever comes to the end.
+    let hearing = std::thread::spawn(move || {
+        let mut heard = Vec::new();
+        listener.accept().expect("a client").0.read_to_end(&mut heard).expect("heard");
+        heard
+    });
+    let mut access = Access::new(endpoint.clone(), Some(Credentials::new("access", "secret")));
+    access.ca = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/s3/stranger.pem").into());
+    (access.attempts, access.connect_timeout, access.timeout) = (1, Duration::from_secs(1), Duration::from_secs(15));
+    let error = connect(&access).expect("an address").buckets().await.expect_err("nobody speaks");
+    let told =
+        format!("failed to list the buckets of {endpoint}: {endpoint} does not answer: no connection could be made in 1 s");
+    assert_eq!(error.chain(), told);
+    assert!(error.hint().is_some_and(|hint| hint.contains("is up")), "{error:?}");
+    // What was heard is a greeting of TLS, so it was TLS that was waited for.
+    assert_eq!(hearing.join().expect("heard").first(), Some(&0x16));
 }
