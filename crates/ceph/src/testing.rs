@@ -80,7 +80,7 @@ async fn what_is_put_comes_back(gateway: &dyn Gateway, bucket: &str) {
     assert_eq!((&head.metadata, &head.headers), (&new.metadata, &new.headers));
     assert!(head.modified.is_some());
     let (got, body) = gateway.get(bucket, "key", None, None).await.expect("there");
-    assert_eq!((got.size, &got.etag, &got.metadata, &got.headers), (10, &head.etag, &head.metadata, &head.headers));
+    assert_eq!(got, head);
     assert_eq!(all(body).await, b"0123456789");
     for (range, bytes) in [(0..1, "0"), (3..7, "3456"), (9..10, "9"), (8..99, "89")] {
         let (head, body) = gateway.get(bucket, "key", Some(range), None).await.expect("there");
@@ -162,7 +162,12 @@ async fn conditions(gateway: &dyn Gateway, bucket: &str) {
 }
 
 async fn many_parts(gateway: &dyn Gateway, bucket: &str) {
-    let new = New { metadata: vec![("of".into(), "parts".into())], headers: headers("2"), ..New::default() };
+    let new = New {
+        content_type: Some("text/x-parts".into()),
+        metadata: vec![("of".into(), "parts".into())],
+        headers: headers("2"),
+        ..New::default()
+    };
     let (first, second) = (Bytes::from(vec![b'x'; 5 << 20]), Bytes::from_static(b"end"));
     let id = gateway.begin(bucket, "big", &new).await.expect("begun");
     let parts = [
@@ -177,7 +182,7 @@ async fn many_parts(gateway: &dyn Gateway, bucket: &str) {
     assert!(etag.ends_with("-2"), "{etag}");
     let (head, body) = gateway.get(bucket, "big", None, None).await.expect("there");
     assert_eq!((head.size, head.etag, head.metadata), (first.len() as u64 + 3, etag, new.metadata.clone()));
-    assert_eq!(head.headers, new.headers);
+    assert_eq!((head.headers, head.content_type), (new.headers, new.content_type));
     assert!(all(body).await == [first, second.clone()].concat(), "not what was sent");
 
     let id = gateway.begin(bucket, "given up", &New::default()).await.expect("begun");
@@ -189,8 +194,12 @@ async fn many_parts(gateway: &dyn Gateway, bucket: &str) {
 }
 
 async fn copies(gateway: &dyn Gateway, bucket: &str) {
-    let metadata =
-        |value: &str| New { metadata: vec![("name".into(), value.into())], headers: headers(value), ..New::default() };
+    let metadata = |value: &str| New {
+        content_type: Some(format!("text/x-{value}")),
+        metadata: vec![("name".into(), value.into())],
+        headers: headers(value),
+        ..New::default()
+    };
     let from = "from here +%2F?ä";
     gateway.put(bucket, from, Bytes::from_static(b"bytes"), &metadata("old")).await.expect("put");
     gateway.copy((bucket, from), (bucket, "same"), None).await.expect("copied");
@@ -198,7 +207,7 @@ async fn copies(gateway: &dyn Gateway, bucket: &str) {
     for (key, value) in [("same", "old"), ("other", "new")] {
         let (head, body) = gateway.get(bucket, key, None, None).await.expect("there");
         assert_eq!((all(body).await.as_slice(), head.metadata), (b"bytes".as_slice(), metadata(value).metadata), "{key}");
-        assert_eq!(head.headers, headers(value), "{key}");
+        assert_eq!((head.headers, head.content_type), (headers(value), metadata(value).content_type), "{key}");
     }
     for key in [from, "same", "other"] {
         gateway.delete(bucket, key).await.expect(key);

@@ -5,9 +5,10 @@ use std::net::TcpListener;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use backup_ceph::{Access, Credentials, Listing, Pages, Place, S3Sink, SharedGateway, Transfer, connect};
+use backup_ceph::{Access, Credentials, Listing, New, Pages, Place, S3Sink, SharedGateway, Transfer, connect};
 use backup_core::{Depth, Error, Key, Kind, Sink};
 use backup_tests::answers;
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio::io::AsyncReadExt;
 
@@ -52,6 +53,27 @@ async fn parts_that_become_other_bytes_are_no_object_unless_the_server_has_encry
     let (gateway, _) = server(&[("200 OK\r\nx-amz-server-side-encryption: aws:kms", done)]);
     let etag = gateway.complete("b", "k", "u", &parts).await.expect("no MD5");
     assert_eq!(etag, "00000000000000000000000000000000-1");
+}
+
+#[tokio::test]
+async fn what_is_stored_as_other_bytes_is_damaged_unless_the_server_has_encrypted_it() {
+    let (abc, new) = (Bytes::from_static(b"abc"), New::default());
+    let store = async |head: &str, is_part: bool| {
+        let (gateway, _) = server(&[(&format!("200 OK\r\nContent-Length: 0\r\n{head}"), "")]);
+        match is_part {
+            true => gateway.part("b", "k", "u", 1, abc.clone()).await,
+            false => gateway.put("b", "k", abc.clone(), &new).await,
+        }
+    };
+    for is_part in [false, true] {
+        let stored = store("ETag: \"900150983cd24fb0d6963f7d28e17f72\"", is_part).await;
+        assert_eq!(stored.expect("the MD5 of abc"), "900150983cd24fb0d6963f7d28e17f72");
+        let other = "ETag: \"00000000000000000000000000000000\"";
+        assert_eq!(store(other, is_part).await.expect_err("other bytes").kind(), Kind::Damaged);
+        assert_eq!(store("X-Nothing: of it", is_part).await.expect_err("no ETag").kind(), Kind::Damaged);
+        let encrypted = format!("{other}\r\nx-amz-server-side-encryption: aws:kms");
+        assert_eq!(store(&encrypted, is_part).await.expect("no MD5"), "00000000000000000000000000000000");
+    }
 }
 
 #[tokio::test]
