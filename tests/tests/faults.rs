@@ -101,6 +101,19 @@ fn each_fault_does_what_it_says() {
 }
 
 #[test]
+fn a_router_answers_what_is_larger_than_it_takes_and_hands_the_rest_on() {
+    let (gateway, heard) = gateway();
+    let proxy = Proxy::start(gateway);
+    proxy.spoil(None, 0, 2, Fault::Limit(3));
+    let (answer, ended) = ask(&proxy, "PUT", "/bucket/key");
+    assert!(answer.starts_with("HTTP/1.1 413 ") && body(&answer).contains("<html>") && ended.is_none(), "{answer}");
+    assert!(heard.try_recv().is_err());
+    assert!(ask(&proxy, "GET", "/bucket/key").0.starts_with("HTTP/1.1 200 "));
+    proxy.spoil(None, 0, 1, Fault::Limit(4));
+    assert!(ask(&proxy, "PUT", "/bucket/key").0.starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
 fn some_pass_before_some_are_spoiled_until_all_is_well_again() {
     let (gateway, _heard) = gateway();
     let proxy = Proxy::start(gateway);

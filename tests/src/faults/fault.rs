@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Bytes, Frame};
+use hyper::body::{Body as _, Bytes, Frame};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -33,6 +33,9 @@ pub enum Fault {
     FlipSent(usize),
     /// A page of a listing ends after so many objects and says that it was the last one.
     End(usize),
+    /// A request with a longer body than this is answered as nginx does with `client_max_body_size`: 413 and a page of HTML, before the
+    /// body was sent, which nobody gets. All others pass.
+    Limit(u64),
 }
 
 impl Fault {
@@ -74,6 +77,16 @@ impl Fault {
                 let mut answer = Response::from_parts(parts, BodyExt::boxed(cut));
                 length(&mut answer, body.len());
                 Ok(answer)
+            }
+            Self::Limit(most) => {
+                if request.body().size_hint().lower() <= most {
+                    return hand_on(request).await;
+                }
+                // It goes on being read, or the answer would be lost with the connection.
+                tokio::spawn(request.into_body().collect());
+                let page = "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n<center><h1>413 Request \
+                            Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+                Ok(answer(StatusCode::PAYLOAD_TOO_LARGE, page.to_owned()))
             }
             Self::Short(at) => changed(hand_on(request).await?, |body| body.truncate(at)).await,
             Self::Flip(at) => changed(hand_on(request).await?, |body| flip(body, at)).await,

@@ -9,6 +9,7 @@ mod kept;
 mod lies;
 mod manual;
 mod removed;
+mod router;
 mod said;
 mod scene;
 mod terminal;
