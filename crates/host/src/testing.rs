@@ -332,8 +332,8 @@ impl<'a> Folder<'a> {
 
     /// The folder of each process; one that is dead, though nobody has asked for it, does not count.
     async fn inhabited(&self) -> Vec<String> {
-        // One program for all of them: with one for each, a busy machine takes minutes to look.
-        let script = r#"readlink /proc/[0-9]*/cwd | while read -r at; do [ "${at%/*}" != "$1" ] || echo "${at##*/}"; done"#;
+        let script =
+            r#"for one in /proc/[0-9]*; do at=$(readlink "$one/cwd"); [ "${at%/*}" != "$1" ] || echo "${at##*/}"; done"#;
         let said = self.host.answer(&sh(script).arg(&self.path)).await.expect("it answers").stdout;
         let mut places: Vec<String> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
         places.sort();

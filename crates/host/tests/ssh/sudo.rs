@@ -49,7 +49,8 @@ async fn a_command_runs_as_root_if_the_rule_names_it_and_any_other_is_refused_wi
 
 /// How many processes work in the folder `place` there.
 fn inhabitants(director: &Director, place: &str) -> usize {
-    director.sh(&format!("readlink /proc/[0-9]*/cwd | grep -cx {place} || :")).parse().expect("a number")
+    let script = r#"for one in /proc/[0-9]*; do [ "$(readlink "$one/cwd")" != "$PLACE" ] || echo; done | wc -l"#;
+    director.sh(&format!("PLACE={place}; {script}")).parse().expect("a number")
 }
 
 /// Waits until `script` ends well there.
