@@ -1,6 +1,6 @@
 //! The command line of `ceph-backup`.
 
-use backup_cli::{Common, Face, Print, Program, exit_code};
+use backup_cli::{Common, Face, Print, Program, S3Args, exit_code};
 use backup_core::{Error, Kind, Result};
 use clap::{Parser, Subcommand};
 
@@ -15,6 +15,8 @@ use crate::{check, configure, list, s3cmd, sync};
 pub(crate) struct CephBackup {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    s3: S3Args,
     /// End with the exit codes of s3cmd instead
     #[arg(long, global = true)]
     s3cmd_exit_codes: bool,
@@ -45,6 +47,10 @@ impl Program for CephBackup {
 
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn s3(&self) -> S3Args {
+        self.s3.clone()
     }
 
     fn exit_codes(&self) -> fn(&Error) -> u8 {

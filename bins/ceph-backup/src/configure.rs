@@ -63,7 +63,7 @@ fn say(face: &Face, text: &str, value: &serde_json::Value) -> Result<()> {
 /// The file that `--s3cfg` names, else `~/.s3cfg`.
 fn path(face: &Face) -> Result<PathBuf> {
     let usual = || variable("HOME").filter(|home| !home.is_empty()).map(|home| Path::new(&home).join(".s3cfg"));
-    let path = face.common.s3.s3cfg.clone().or_else(usual);
+    let path = face.s3.s3cfg.clone().or_else(usual);
     path.ok_or_else(|| Error::usage("there is no home for a .s3cfg").with_hint("name the file with --s3cfg"))
 }
 

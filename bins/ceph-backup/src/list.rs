@@ -32,7 +32,7 @@ pub(crate) struct Mb {
 
 impl Ls {
     pub(crate) async fn run(self, face: &Face) -> Result<()> {
-        let settings = settings(&face.common.s3);
+        let settings = settings(&face.s3);
         let Some(place) = self.place else {
             let buckets = face.cx.unless_cancelled(server(face, &settings, None)?.server.gateway.buckets()).await?;
             for bucket in buckets {
@@ -69,7 +69,7 @@ impl Ls {
 impl Du {
     pub(crate) async fn run(self, face: &Face) -> Result<()> {
         let (bucket, prefix) = bucket(&self.place)?;
-        let gateway = server(face, &settings(&face.common.s3), Some(&bucket))?.server.gateway;
+        let gateway = server(face, &settings(&face.s3), Some(&bucket))?.server.gateway;
         let (mut bytes, mut objects) = (0u64, 0u64);
         pages(face, &gateway, &bucket, Listing { prefix, ..Listing::default() }, |page| {
             objects += page.objects.len() as u64;
@@ -88,7 +88,7 @@ impl Mb {
         if !prefix.is_empty() {
             return Err(Error::usage(format!("{:?} is more than a bucket", self.place)).with_hint("write s3://BUCKET"));
         }
-        let gateway = server(face, &settings(&face.common.s3), Some(&bucket))?.server.gateway;
+        let gateway = server(face, &settings(&face.s3), Some(&bucket))?.server.gateway;
         face.cx.unless_cancelled(gateway.make_bucket(&bucket)).await?;
         Ok(face.report.result(&format!("made s3://{bucket}/"), &json!({"made": bucket}))?)
     }

@@ -71,7 +71,7 @@ pub(crate) struct Sync {
 impl Sync {
     pub(crate) async fn run(self, face: &Face) -> Result<()> {
         let route = Route::new(&self.source, &self.destination)?;
-        let (common, part_size) = (settings(&face.common.s3), face.common.s3.part_size);
+        let (common, part_size) = (settings(&face.s3), face.s3.part_size);
         let other = self.other.clone().settings(part_size);
         let of = |end: &End, settings: &Settings| match end {
             End::Bucket { bucket, .. } => server(face, settings, Some(bucket)).map(Some),

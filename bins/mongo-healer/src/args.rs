@@ -1,6 +1,6 @@
 //! The command line of `mongo-healer`.
 
-use backup_cli::{Common, Face, Manage, Program, SinkArgs, Sinks};
+use backup_cli::{Common, Face, Manage, Program, S3Args, SinkArgs, Sinks};
 use backup_core::Result;
 use clap::{Parser, Subcommand};
 
@@ -58,6 +58,10 @@ impl Program for MongoHealer {
             Command::Load(_) => None,
             Command::Restore(_) | Command::Prove(_) | Command::Archive(_) | Command::Manage(_) => self.sink.to.clone(),
         }
+    }
+
+    fn s3(&self) -> S3Args {
+        self.sink.s3.clone()
     }
 
     fn sinks() -> Sinks {

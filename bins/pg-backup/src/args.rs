@@ -1,6 +1,6 @@
 //! The command line of `pg-backup`.
 
-use backup_cli::{Common, Face, Manage, Program, SinkArgs, Sinks};
+use backup_cli::{Common, Face, Manage, Program, S3Args, SinkArgs, Sinks};
 use backup_core::Result;
 use clap::{Parser, Subcommand};
 
@@ -60,6 +60,10 @@ impl Program for PgBackup {
 
     fn to(&self) -> Option<String> {
         self.sink.to.clone()
+    }
+
+    fn s3(&self) -> S3Args {
+        self.sink.s3.clone()
     }
 
     fn sinks() -> Sinks {

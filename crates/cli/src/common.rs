@@ -22,9 +22,6 @@ pub struct Common {
     /// Where locks and journals of runs lie [default: the state folder of the user or system]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
-    /// The options of S3 servers.
-    #[command(flatten)]
-    pub s3: S3Args,
 }
 
 /// Where backups lie: the options of programs that take them.
@@ -36,6 +33,9 @@ pub struct SinkArgs {
     /// What the backups of one thing are kept under, apart from others in the same sink
     #[arg(long, value_name = "NAME", global = true)]
     pub job: Option<String>,
+    /// The options of S3 servers.
+    #[command(flatten)]
+    pub s3: S3Args,
 }
 
 impl SinkArgs {

@@ -12,6 +12,7 @@ use crate::common::Common;
 use crate::exit::exit_code;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::s3::S3Args;
 use crate::signals::Signals;
 use crate::sinks::{Opening, Sinks};
 use crate::variables::command;
@@ -27,6 +28,11 @@ pub trait Program: Parser {
     /// Where backups lie, of a program that takes them.
     fn to(&self) -> Option<String> {
         None
+    }
+
+    /// The options of S3 servers, of a program that knows some.
+    fn s3(&self) -> S3Args {
+        S3Args::default()
     }
 
     /// The exit code that an error has: that of its kind.
@@ -59,6 +65,8 @@ pub struct Face {
     pub common: Common,
     /// Where backups lie, if that was said.
     pub to: Option<String>,
+    /// The options of S3 servers.
+    pub s3: S3Args,
     program: &'static str,
     progress: Arc<Progress>,
     sinks: fn() -> Sinks,
@@ -124,7 +132,7 @@ impl Face {
     }
 
     fn open(&self, to: &str) -> Result<Arc<dyn Sink>> {
-        (self.sinks)().open(to, &Opening { cx: &self.cx, s3: &self.common.s3 })
+        (self.sinks)().open(to, &Opening { cx: &self.cx, s3: &self.s3 })
     }
 
     /// Takes the bar away, so that a question stands by itself. The next operation that begins has one again.
@@ -163,7 +171,7 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(P::usage_code()) } else { ExitCode::SUCCESS };
         }
     };
-    let (common, to, exit_code) = (program.common().clone(), program.to(), program.exit_codes());
+    let (common, to, s3, exit_code) = (program.common().clone(), program.to(), program.s3(), program.exit_codes());
     log(&common);
     let report = Report { json: common.json };
     let progress = Arc::new(Progress::new(report, common.quiet, common.verbose));
@@ -176,7 +184,7 @@ pub fn run<P: Program + Send + 'static>() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let face = Face { cx: cx.clone(), report, common, to, program: P::NAME, progress: progress.clone(), sinks: P::sinks };
+    let face = Face { cx: cx.clone(), report, common, to, s3, program: P::NAME, progress: progress.clone(), sinks: P::sinks };
     let done = runtime.block_on(async {
         let signals = Signals::listen();
         let work = async {

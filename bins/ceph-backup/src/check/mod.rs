@@ -31,7 +31,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) async fn run(self, face: &Face) -> Result<()> {
-        let settings = settings(&face.common.s3);
+        let settings = settings(&face.s3);
         let Some(place) = &self.place else {
             let named = server(face, &settings, None)?.server;
             let buckets = face.cx.unless_cancelled(named.gateway.buckets()).await?.len();
