@@ -52,7 +52,7 @@ impl Compression {
     }
 
     /// `body` as it is stored.
-    pub(crate) fn compress(self, body: Body) -> Body {
+    pub fn compress(self, body: Body) -> Body {
         match self {
             Self::Zstd(level) => frames::compressed(body, level),
             Self::Gzip(level) => {
@@ -64,7 +64,7 @@ impl Compression {
     }
 
     /// `body`, which is called `what`, as it was before. What is wrong with its bytes is [`Kind::Damaged`](crate::Kind::Damaged).
-    pub(crate) fn decompress(self, body: Body, what: Arc<str>) -> Body {
+    pub fn decompress(self, body: Body, what: Arc<str>) -> Body {
         // The decoders pass an empty stream off as an empty part; no encoder writes one.
         let reader = |body| BufReader::with_capacity(CHUNK, nonempty(body));
         let wording = move |error| Error::damaged(format!("{what} cannot be decompressed")).with_source(error);

@@ -1,18 +1,25 @@
-//! What a backup of a BOSH director rests on.
+//! A BOSH director is stopped, dumped, copied and started again, and never left down.
 //!
-//! [`config`] is what a user writes, [`Filter`] says what of the director's disk is copied, and [`copy`] copies it. [`monit`] is what its
-//! services are doing, [`Services`] stops and starts them on a [`Host`](backup_host::Host), and a [`Guard`] there brings them back if
-//! nobody else does.
+//! A [`Backup`] is all of that, and makes an [`archive`]. [`config`] is what a user writes, [`Filter`] says what of the director's disk
+//! is copied, and [`copy`] copies it. [`monit`] is what its services are doing, [`Services`] stops and starts them on a
+//! [`Host`](backup_host::Host), and a [`Guard`] there brings them back if nobody else does.
 
+pub mod archive;
+mod backup;
 pub mod config;
 pub mod copy;
 mod filter;
 mod guard;
 mod lifecycle;
+mod log;
 pub mod monit;
+mod postgres;
 
+pub use backup::{Backup, Step, Taken};
 pub use config::Config;
 pub use copy::Copy;
 pub use filter::Filter;
 pub use guard::{Guard, Guarded, Progress};
 pub use lifecycle::{Services, Settings};
+pub use log::Log;
+pub use postgres::Postgres;

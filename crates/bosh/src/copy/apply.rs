@@ -41,6 +41,9 @@ pub(super) fn apply(reader: impl Read, cache: &mut Cache, asked: &Asked, mut pas
         let path = member.path.strip_prefix(b"./").unwrap_or(&member.path);
         let path = if path == b"." { b"" } else { path };
         applied.pass_to(&mut paths, Some(path))?;
+        if member.is_link {
+            return Err(not_asked_for(path));
+        }
         match member_into(cache, path, &mut archive, &member, &mut passed) {
             // A folder on the way has become something else; what is asked for next time is where it is then.
             Err(error) if is_gone(&error) => {
@@ -80,10 +83,7 @@ impl Applied {
         }
         match path {
             None => Ok(()),
-            Some(path) => {
-                Err(Error::damaged(format!("the answer of tar has \"{}\", which was not asked for", path.escape_ascii()))
-                    .with_hint("do not trust that host, or look whether its tar is GNU tar"))
-            }
+            Some(path) => Err(not_asked_for(path)),
         }
     }
 
@@ -91,6 +91,11 @@ impl Applied {
         self.missed += 1;
         Ok(self.missing.push(&[path])?)
     }
+}
+
+fn not_asked_for(path: &[u8]) -> Error {
+    Error::damaged(format!("the answer of tar has \"{}\", which was not asked for", path.escape_ascii()))
+        .with_hint("do not trust that host, or look whether its tar is GNU tar")
 }
 
 fn member_into<R: Read>(

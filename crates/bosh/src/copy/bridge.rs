@@ -12,7 +12,7 @@ const AHEAD: usize = 8;
 
 /// The bytes of a body, on a thread where it may block. Its end says that the body was whole.
 #[derive(Debug)]
-pub(super) struct Blocking {
+pub(crate) struct Blocking {
     chunks: mpsc::Receiver<io::Result<Bytes>>,
     chunk: Bytes,
     ended: bool,
@@ -36,7 +36,7 @@ impl Read for Blocking {
 /// Does `work` with the bytes of `body` on a thread where it may block. 512 KiB at most wait for it.
 ///
 /// Dropped, it drops the body, and `work` is told so by an error at its next read.
-pub(super) async fn read<T: Send + 'static>(
+pub(crate) async fn read<T: Send + 'static>(
     body: Body,
     work: impl FnOnce(&mut Blocking) -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -48,7 +48,7 @@ pub(super) async fn read<T: Send + 'static>(
 }
 
 /// Does `work` on a thread where it may block.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     joined(tokio::task::spawn_blocking(work).await)
 }
 

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use backup_core::Error;
+use backup_core::{Error, Result};
 
 use super::entry::{Time, Type};
 
@@ -32,7 +32,18 @@ pub(super) struct Member {
     pub(super) device: (u32, u32),
     /// Extended attributes, with the access control lists among them as the kernel has these.
     pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// It is no file of its own but another name of `target`.
+    pub(super) is_link: bool,
     has_holes: bool,
+}
+
+/// Reads an archive to its end, and what it is read from too; hands over the path of each member, and the size that it has as a file.
+pub(crate) fn walk(reader: impl Read, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+    let mut archive = Archive::new(reader);
+    while let Some(member) = archive.next()? {
+        each(member.path.strip_prefix(b"./").unwrap_or(&member.path), member.size)?;
+    }
+    Ok(archive.finish()?)
 }
 
 /// Reads members one after the other.
@@ -145,7 +156,7 @@ impl<R: Read> Archive<R> {
 
     fn member(&mut self, header: Header, records: Vec<(Vec<u8>, Vec<u8>)>) -> io::Result<Member> {
         let kind = match header.kind {
-            b'0' | 0 => Type::File,
+            b'0' | b'1' | 0 => Type::File,
             b'2' => Type::Symlink,
             b'3' => Type::Character,
             b'4' => Type::Block,
@@ -164,6 +175,7 @@ impl<R: Read> Archive<R> {
             target: header.target,
             device: header.device,
             attributes: Vec::new(),
+            is_link: header.kind == b'1',
             has_holes: false,
         };
         let (mut name, mut size) = (None, None);
@@ -189,7 +201,8 @@ impl<R: Read> Archive<R> {
             }
         }
         self.padding = self.left.wrapping_neg() % BLOCK as u64;
-        if member.has_holes != size.is_some() || (kind != Type::File && (self.left > 0 || member.has_holes)) {
+        if member.has_holes != size.is_some() || ((kind != Type::File || member.is_link) && (self.left > 0 || member.has_holes))
+        {
             return Err(damaged("has data where none can be"));
         }
         member.size = size.unwrap_or(self.left);
@@ -300,12 +313,12 @@ fn read_records(mut bytes: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 fn damaged(how: &str) -> io::Error {
-    Error::damaged(format!("the answer of tar {how}")).with_hint("look whether tar there is GNU tar, 1.27 or newer").into()
+    Error::damaged(format!("what tar wrote {how}")).with_hint("look whether tar there is GNU tar, 1.27 or newer").into()
 }
 
 fn broken_off(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => Error::damaged("the answer of tar broke off").with_hint("run it again").into(),
+        io::ErrorKind::UnexpectedEof => Error::damaged("what tar wrote broke off").with_hint("run it again").into(),
         _ => error,
     }
 }

@@ -19,6 +19,9 @@ use super::{Copy, Report, listing};
 /// How often a tree is listed whose folders vanish meanwhile.
 const LISTINGS: usize = 3;
 
+/// After how many files a listing tells that it gets on.
+const TOLD: u64 = 1000;
+
 /// What a listing told.
 struct Listed {
     listed: Sorted,
@@ -50,7 +53,7 @@ impl Copy {
         let since = self.clock(host).await?;
         let root_is_mount = self.root_is_mount(host).await?;
         cx.tell(Event::Stage { what: "list files" });
-        let Listed { listed, links } = self.list(host, &cache).await?;
+        let Listed { listed, links } = self.list(cx, host, &cache).await?;
         let plan = self.plan(&cache, since, root_is_mount, listed, links).await?;
         if plan.devices > 0 {
             let what = format!("{} devices are left out, as only root can make one", plan.devices);
@@ -115,12 +118,12 @@ impl Copy {
         }
     }
 
-    async fn list(&self, host: &dyn Host, cache: &Cache) -> Result<Listed> {
+    async fn list(&self, cx: &Context, host: &dyn Host, cache: &Cache) -> Result<Listed> {
         let command = self.command("find").args(listing::arguments(&self.root));
         let mut attempt = 1;
         loop {
             let body = host.run(&command, None).await?;
-            match self.listed(body, cache).await {
+            match self.listed(cx, body, cache).await {
                 // Folders that came and went, more of them than can be told.
                 Err(error) if attempt < LISTINGS && error.chain().contains("No such file or directory") => attempt += 1,
                 listed => return listed,
@@ -128,12 +131,18 @@ impl Copy {
         }
     }
 
-    async fn listed(&self, body: Body, cache: &Cache) -> Result<Listed> {
+    async fn listed(&self, cx: &Context, body: Body, cache: &Cache) -> Result<Listed> {
         let (filter, spill) = (self.filter.clone(), cache.path().to_owned());
+        let (cx, part) = (cx.clone(), self.name.clone());
         bridge::read(body, move |reader| {
             let mut listed = Sorter::new(&spill);
             let mut groups = Sorter::new(&spill);
+            let mut count: u64 = 0;
             listing::read(reader, |path, entry| {
+                count += 1;
+                if count.is_multiple_of(TOLD) {
+                    cx.tell(Event::Progress { part: &part, bytes: 0 });
+                }
                 let is_folder = entry.kind == Type::Folder;
                 let included = path.is_empty() || filter.reaches(path, is_folder);
                 let key = key_of(path);

@@ -1,0 +1,15 @@
+//! Backs a BOSH director up, and never leaves it down.
+
+mod args;
+mod backup;
+mod director;
+mod list;
+mod resume;
+mod ssh;
+mod verify;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    backup_cli::run::<args::BoshBackup>()
+}

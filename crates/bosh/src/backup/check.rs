@@ -1,0 +1,99 @@
+//! Whether all is there that a run needs, before it touches anything.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use backup_core::{Doing, Error, Event, Lifecycle, Result, Unit};
+use backup_host::Command;
+
+use super::kept;
+use super::run::Run;
+use crate::archive::{self, Contents};
+use crate::config::{Databases, Mode};
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// What runs.
+    pub(super) units: Vec<Unit>,
+    /// The version of PostgreSQL, if it is to be dumped.
+    pub(super) postgres: Option<String>,
+    /// Files that go into the archive too.
+    pub(super) added: Vec<PathBuf>,
+}
+
+impl Run<'_> {
+    /// Looks at this machine first, then at the director. Changes nothing there.
+    pub(super) async fn check(&self) -> Result<Ready> {
+        let backup = self.backup;
+        let cache = &backup.cache;
+        let make = DirBuilder::new().recursive(true).mode(0o700).create(cache).and_then(|()| kept::sweep(cache));
+        make.doing(|| format!("use the cache {}", cache.display()))?;
+        let added = self.output_is_good()?;
+        self.programs_are_gnu().await?;
+        let services = backup.services(&self.progress);
+        let units = services.running().await.doing(|| "ask what runs on the director")?;
+        if units.is_empty() {
+            return Err(Error::failed(format!("no service runs on {}", backup.host.name()))
+                .with_hint("start them, or see whether another backup goes on: an earlier one may be brought back by resume"));
+        }
+        let mut postgres = None;
+        if backup.databases != Databases::None {
+            if backup.mode == Mode::Offline && !units.contains(&self.postgres()) {
+                let service = &backup.postgres.service;
+                return Err(Error::failed(format!("{service} does not run on {}", backup.host.name()))
+                    .with_hint("start it, or let DBS be empty: then no database is dumped"));
+            }
+            postgres = Some(backup.postgres.version(&*backup.host).await?);
+            backup.postgres.has(&*backup.host, &backup.databases).await?;
+        }
+        Ok(Ready { units, postgres, added })
+    }
+
+    /// Whether the archive could be written; the files that go into it beside the cache.
+    fn output_is_good(&self) -> Result<Vec<PathBuf>> {
+        let Some(output) = &self.backup.output else { return Ok(Vec::new()) };
+        archive::compression(output)?;
+        let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        archive::sweep(folder)
+            .doing(|| format!("use the folder {}", folder.display()))
+            .map_err(|error| error.with_hint("OUTPUT lies in a folder that must be there and that this user may write to"))?;
+        // The next archive is about as large as the last one.
+        let last = archive::list(folder)?.pop().map(|listed| listed.size).unwrap_or_default();
+        let space =
+            rustix::fs::statvfs(folder).map_err(std::io::Error::from).doing(|| format!("look at {}", folder.display()))?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free < last {
+            return Err(Error::failed(format!("{} has {free} bytes left, and the last archive took {last}", folder.display()))
+                .with_hint("free some space there"));
+        }
+        let (added, missing) = archive::added(&self.backup.added)?;
+        for pattern in missing {
+            self.cx.tell(Event::Warning { what: &format!("{pattern} of ADD_LIST is not there, and so not in the archive") });
+        }
+        let name = self.log.path().file_name().unwrap_or_default().to_owned();
+        let names = ["_date.control", "dbs", "vcap"].map(Into::into).into_iter().chain([name]).collect();
+        Contents::new(self.backup.cache.clone(), names, added.clone())?;
+        Ok(added)
+    }
+
+    /// Whether `find` and `tar` are there, are GNU's, and may be run as root.
+    async fn programs_are_gnu(&self) -> Result<()> {
+        let host = &self.backup.host;
+        for program in ["find", "tar"] {
+            let answer = host.answer(&Command::new(program).arg("--version").sudo()).await?;
+            let said = answer.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            if answer.status != 0 && said.contains("sudo: ") {
+                return Err(Error::failed(format!("sudo does not let {program} run on {}", host.name()))
+                    .with_source(said)
+                    .with_hint("let the login user run monit, sv, find, tar and kill by sudo without a password"));
+            }
+            if answer.status != 0 || !String::from_utf8_lossy(&answer.stdout).contains("GNU") {
+                return Err(Error::failed(format!("{program} on {} is not GNU {program}", host.name()))
+                    .with_hint(format!("install GNU {program} there")));
+            }
+        }
+        Ok(())
+    }
+}

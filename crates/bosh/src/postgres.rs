@@ -1,0 +1,117 @@
+//! The PostgreSQL of a director, asked and dumped by its own programs.
+
+use std::path::PathBuf;
+
+use backup_core::{Body, Error, Kind, Result};
+use backup_host::{Command, Host};
+
+use crate::config::Databases;
+
+/// Where a director has the programs of PostgreSQL, and how these reach the server. Plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postgres {
+    /// The folder of `pg_dumpall`, `pg_dump` and `psql` there.
+    pub programs: PathBuf,
+    /// What monit calls the server.
+    pub service: String,
+    /// Its socket's folder or its address there; by default what the programs take.
+    pub host: Option<String>,
+    /// Its port; by default what the programs take.
+    pub port: Option<u16>,
+    /// Who logs in; by default who logs in to the director.
+    pub user: Option<String>,
+}
+
+impl Default for Postgres {
+    /// Of a microbosh: `/var/vcap/packages/postgres/bin`, and monit's `postgres`.
+    fn default() -> Self {
+        let programs = "/var/vcap/packages/postgres/bin".into();
+        Self { programs, service: "postgres".into(), host: None, port: None, user: None }
+    }
+}
+
+/// A dump that is to be taken: how its file ends, and the command that prints it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) ending: String,
+    command: Command,
+}
+
+impl Wanted {
+    /// Starts it. Its end says that the program ended well.
+    pub(crate) async fn run(&self, host: &dyn Host) -> Result<Body> {
+        host.run(&self.command, None).await
+    }
+}
+
+impl Postgres {
+    /// The version of the server, which must answer.
+    pub(crate) async fn version(&self, host: &dyn Host) -> Result<String> {
+        let version = self.ask(host, "SHOW server_version").await?;
+        version.into_iter().next().ok_or_else(|| Error::failed("PostgreSQL does not tell its version"))
+    }
+
+    /// Fails with [`Kind::NotFound`] where a database that is named is not there.
+    pub(crate) async fn has(&self, host: &dyn Host, databases: &Databases) -> Result<()> {
+        let Databases::Named(names) = databases else { return Ok(()) };
+        let there = self.ask(host, "SELECT datname FROM pg_catalog.pg_database").await?;
+        match names.iter().find(|name| !there.contains(name)) {
+            Some(name) => Err(Error::new(Kind::NotFound, format!("there is no database {name} on {}", host.name()))
+                .with_hint("look at DBS: _all_, names of databases, or nothing")),
+            None => Ok(()),
+        }
+    }
+
+    /// What is dumped for `databases`, each as plain SQL that cleans away what it makes.
+    pub(crate) fn dumps(&self, databases: &Databases) -> Result<Vec<Wanted>> {
+        match databases {
+            Databases::None => Ok(Vec::new()),
+            Databases::All => {
+                let command = self.command("pg_dumpall").arg("--clean");
+                Ok(vec![Wanted { ending: "all".into(), command }])
+            }
+            Databases::Named(names) => names.iter().map(|name| self.dump(name)).collect(),
+        }
+    }
+
+    fn dump(&self, database: &str) -> Result<Wanted> {
+        // libpq would take it for more than a name.
+        if database.contains('=') || database.starts_with("postgres://") || database.starts_with("postgresql://") {
+            return Err(
+                Error::usage(format!("pg_dump cannot be told of a database called {database:?}")).with_hint("let DBS be _all_")
+            );
+        }
+        let command = self.command("pg_dump").args(["--clean", "--create", "--"]).arg(database);
+        Ok(Wanted { ending: database.to_owned(), command })
+    }
+
+    /// The lines that a query prints.
+    async fn ask(&self, host: &dyn Host, query: &str) -> Result<Vec<String>> {
+        let command =
+            self.command("psql").args(["--no-psqlrc", "--no-align", "--tuples-only", "--dbname=postgres", "--command"]);
+        let answer = host.answer(&command.arg(query)).await?;
+        if answer.status != 0 {
+            let said = answer.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            let hint = "look whether psql works there for the login user; --pg-host, --pg-port and --pg-user say where and who";
+            return Err(Error::failed(format!("PostgreSQL on {} does not answer", host.name()))
+                .with_source(said)
+                .with_hint(hint));
+        }
+        Ok(String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect())
+    }
+
+    /// One of its programs, which never asks for a password.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program)).arg("--no-password");
+        if let Some(host) = &self.host {
+            command = command.arg(format!("--host={host}"));
+        }
+        if let Some(port) = self.port {
+            command = command.arg(format!("--port={port}"));
+        }
+        if let Some(user) = &self.user {
+            command = command.arg(format!("--username={user}"));
+        }
+        command
+    }
+}
