@@ -61,7 +61,7 @@ async fn until(director: &Director, script: &str) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(LONG, soon).await.unwrap_or_else(|_| panic!("{script}"));
+    tokio::time::timeout(LONG, soon).await.expect(&script);
 }
 
 /// Starts `script` as root in the new folder `place`, and drops it once it runs.
