@@ -55,7 +55,7 @@ fn keys_and_a_bucket_are_good_and_nothing_of_it_stays() {
 }
 
 /// A bucket as WAL-E fills it: a base backup from segment 2 to 3, and segments until 6.
-fn wal_e(scene: &Scene, bucket: &str) {
+pub(crate) fn wal_e(scene: &Scene, bucket: &str) {
     scene.ok("home", &["mb", &format!("s3://{bucket}")]);
     let base = "home/db/basebackups_005/base_000000010000000000000002_00000040";
     scene.write(&format!("{base}/tar_partitions/part_00000000.tar.lzo"), "part 0");

@@ -8,6 +8,7 @@ mod faults;
 mod kept;
 mod lies;
 mod manual;
+mod readme;
 mod removed;
 mod router;
 mod said;

@@ -9,8 +9,12 @@ use backup_tests::S3Keys;
 use crate::scene::Scene;
 
 /// Runs the program on a terminal of its own and answers each question that ends so; how it ended, and all that was shown.
-fn on_a_terminal(scene: &Scene, folder: &str, arguments: &[&str], answers: &[(&str, &str)]) -> (i32, String) {
-    let program = scene.command(folder, arguments);
+pub(crate) fn on_a_terminal(scene: &Scene, folder: &str, arguments: &[&str], answers: &[(&str, &str)]) -> (i32, String) {
+    answered(&scene.command(folder, arguments), answers)
+}
+
+/// The same of any program.
+pub(crate) fn answered(program: &Command, answers: &[(&str, &str)]) -> (i32, String) {
     let quoted = |word: std::borrow::Cow<'_, str>| format!("'{word}'");
     let words = std::iter::once(program.get_program()).chain(program.get_args()).map(|word| quoted(word.to_string_lossy()));
     let line = words.collect::<Vec<_>>().join(" ");

@@ -1,8 +1,9 @@
 //! The commands of README: the main job and the way back by hand are run, what is installed from where exists.
 
+use std::path::Path;
 use std::process::Command;
 
-use backup_tests::{Major, Server, judge};
+use backup_tests::{Major, Rgw, S3Keys, Server, judge};
 use serde_json::Value;
 
 use crate::{blocks, file, has, load_sample, run, shell};
@@ -33,6 +34,53 @@ fn without_figures(line: &str) -> String {
     line.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect()
 }
 
+/// Runs the block of README that has `word`, of which `exports` makes the variables what they are here, and compares the servers. The ID
+/// of the backup.
+fn main_job(word: &str, exports: impl Fn(&str) -> String, folder: &Path, [source, restored]: [&Server; 2]) -> String {
+    let (mut exported, mut id) = (String::new(), String::new());
+    for Shown { command, output } in console("README.md", word) {
+        if command.starts_with("export ") {
+            exported = format!("{}\n", exports(&command));
+            continue;
+        }
+        let server = if command.contains(" restore ") { restored } else { source };
+        let said = run(shell(&(exported.clone() + &command), folder, server));
+        if command.split(" #").next().is_some_and(|bare| bare.trim_end().ends_with(" backup")) {
+            said.trim().clone_into(&mut id);
+        }
+        if !output.is_empty() {
+            let [shown, said] = [output.join("\n"), said.trim_end().to_owned()].map(|text| without_figures(&text));
+            assert_eq!(shown, said, "{command}");
+        }
+    }
+    judge::assert_same(source, restored);
+    id
+}
+
+#[test]
+fn the_main_job_on_a_bucket() {
+    let start = || Server::start(Major::V17);
+    let (Some(source), Some(restored), Some(rgw)) = (start(), start(), Rgw::start()) else { return };
+    let keys = rgw.user("readme");
+    let Some(mut s3cmd) = rgw.s3cmd(&keys) else { return };
+    assert!(s3cmd.args(["mb", "s3://backups"]).output().expect("s3cmd runs").status.success());
+    load_sample(&source);
+    let folder = tempfile::tempdir().expect("a folder");
+    let S3Keys { access_key, secret_key } = &keys;
+    let here = |shown: &str| {
+        let keys = [("KEY_ID=…", access_key), ("ACCESS_KEY=…", secret_key)];
+        let text = keys.iter().fold(shown.replace("https://s3.example.org", &rgw.url()), |text, (shown, key)| {
+            text.replace(shown, &format!("{}{key}", shown.trim_end_matches('…')))
+        });
+        assert!(!text.contains('…') && text.contains(&rgw.url()), "{text}");
+        text
+    };
+    let id = main_job("s3://backups", here, folder.path(), [&source, &restored]);
+    let listed = rgw.s3cmd(&keys).expect("as before").args(["ls", "-r", "s3://backups"]).output().expect("s3cmd runs");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(!id.is_empty() && listed.contains(&format!("s3://backups/nightly/pg/{id}/manifest.json")), "{listed}");
+}
+
 #[test]
 fn the_main_job_and_the_way_back_by_hand() {
     let start = || Server::start(Major::V17);
@@ -42,23 +90,8 @@ fn the_main_job_and_the_way_back_by_hand() {
     }
     load_sample(&source);
     let folder = tempfile::tempdir().expect("a folder");
-    let (mut exports, mut id) = (String::new(), String::new());
-    for Shown { command, output } in console("README.md", "pg-backup restore") {
-        if command.starts_with("export ") {
-            exports = format!("{}\n", command.replace("/backups", "\"$PWD/backups\""));
-            continue;
-        }
-        let server = if command.contains(" restore ") { &restored } else { &source };
-        let said = run(shell(&(exports.clone() + &command), folder.path(), server));
-        if command.contains(" backup ") {
-            said.trim().clone_into(&mut id);
-        }
-        if !output.is_empty() {
-            let [shown, said] = [output.join("\n"), said.trim_end().to_owned()].map(|text| without_figures(&text));
-            assert_eq!(shown, said, "{command}");
-        }
-    }
-    judge::assert_same(&source, &restored);
+    let exports = |shown: &str| shown.replace("/backups", "\"$PWD/backups\"");
+    let id = main_job("pg-backup restore", exports, folder.path(), [&source, &restored]);
 
     let backup = folder.path().join("backups/shop").join(id);
     for Shown { command, .. } in console("README.md", "SHA256SUMS") {
