@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use backup_cli::{Face, UnsealArgs, Wanted};
-use backup_core::{BackupId, Checked, Error, Event, Name, Result, Seal, prove};
-use backup_mongo::restore::{RestoreOptions, Selection};
+use backup_core::{BackupId, Checked, Error, Event, Name, Repository, Result, Seal, prove};
+use backup_mongo::dump::StoredDump;
+use backup_mongo::restore::{RestoreOptions, Selection, has_users};
 use backup_mongo::{Config, Restore as Target, Scratch};
 use clap::Args;
 
@@ -37,18 +38,20 @@ impl Prove {
         let repo = face.repository(Seal::default(), self.unseal.unseal()?)?;
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &self.wanted.which).await?;
-        let proven = async |config: Config| -> Result<Checked> {
+        let proven = async |config: Config, users: bool| -> Result<Checked> {
             let options = RestoreOptions { replay: !self.no_replay, ..RestoreOptions::default() };
-            let target = Target { config, selection: Selection::default(), options };
+            let target = Target { config, selection: Selection { users, ..Selection::default() }, options };
             Box::pin(prove(cx, &repo, job, id, &target)).await
         };
         let Some(program) = &self.mongod else {
             let server = self.scratch.as_deref().ok_or_else(|| Error::usage("no scratch server is named"))?;
-            return report(face, id, &proven(connection.config(server)?).await?);
+            // Whoever can log in there is none of our business.
+            return report(face, id, &proven(connection.config(server)?, false).await?);
         };
+        let users = cx.unless_cancelled(async { has_users(&StoredDump::new(repo.open(job, id).await?)?).await }).await?;
         cx.tell(Event::Stage { what: "start a scratch server" });
         let scratch = cx.unless_cancelled(Scratch::start(program, self.scratch_dir.as_deref())).await?;
-        let checked = proven(scratch.config().clone()).await;
+        let checked = proven(scratch.config().clone(), users).await;
         let stopped = scratch.stop().await;
         match checked {
             Ok(checked) => report(face, id, &checked).and(stopped),

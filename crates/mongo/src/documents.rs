@@ -10,6 +10,8 @@ use crate::digest::Counted;
 pub const LONGEST: usize = 16 * 1024 * 1024 + 16 * 1024;
 /// The shortest document, in bytes.
 const SHORTEST: usize = 5;
+/// Room for what is read behind a document to know its end, and for what others write there.
+const SLACK: usize = 64;
 /// What stands in an archive where a length would.
 const TERMINATOR: u32 = u32::MAX;
 
@@ -33,6 +35,11 @@ impl Documents {
         self.buffer.clear();
         let length = self.frames.document(&mut self.buffer).await?;
         Ok(length.map(|_| self.buffer.as_slice()))
+    }
+
+    /// How many bytes the next document says it has; `None` at the end of the body.
+    pub async fn coming(&mut self) -> Result<Option<u32>> {
+        self.frames.coming().await
     }
 
     /// Appends the next document to `to` and returns its length; `None` at the end of the body, and `to` is as it was.
@@ -66,13 +73,15 @@ pub(crate) enum Frame {
 pub(crate) struct Frames {
     body: BufReader<Body>,
     what: String,
-    /// How many bytes were read.
+    /// How many bytes were taken.
     at: u64,
+    /// The four bytes behind them, if they were looked at.
+    ahead: Option<[u8; 4]>,
 }
 
 impl Frames {
     pub(crate) fn new(body: Body, what: impl Into<String>) -> Self {
-        Self { body: BufReader::with_capacity(backup_core::body::CHUNK, body), what: what.into(), at: 0 }
+        Self { body: BufReader::with_capacity(backup_core::body::CHUNK, body), what: what.into(), at: 0, ahead: None }
     }
 
     /// Says what is wrong, and where.
@@ -80,7 +89,7 @@ impl Frames {
         Error::damaged(format!("{}: {why} (byte {at})", self.what))
     }
 
-    /// How many bytes were read.
+    /// How many bytes were taken.
     pub(crate) fn at(&self) -> u64 {
         self.at
     }
@@ -94,8 +103,25 @@ impl Frames {
         }
     }
 
+    /// The length that comes; `None` at the end of the stream.
+    async fn coming(&mut self) -> Result<Option<u32>> {
+        if self.ahead.is_none() {
+            self.ahead = self.read_word().await?;
+        }
+        Ok(self.ahead.map(u32::from_le_bytes))
+    }
+
     /// Four bytes; `None` at the end of the stream.
     pub(crate) async fn word(&mut self) -> Result<Option<[u8; 4]>> {
+        let word = match self.ahead.take() {
+            Some(word) => Some(word),
+            None => self.read_word().await?,
+        };
+        self.at += word.map_or(0, |word| word.len() as u64);
+        Ok(word)
+    }
+
+    async fn read_word(&mut self) -> Result<Option<[u8; 4]>> {
         let mut word = [0; 4];
         let mut read = 0;
         while let Some(rest) = word.get_mut(read..).filter(|rest| !rest.is_empty()) {
@@ -105,7 +131,6 @@ impl Frames {
                 more => read += more,
             }
         }
-        self.at += 4;
         Ok(Some(word))
     }
 
@@ -121,8 +146,9 @@ impl Frames {
         if !(SHORTEST..=LONGEST).contains(&length) {
             return Err(self.damaged(start, format_args!("a document cannot have {says} bytes")));
         }
+        // At once, since what grows is copied. Memory that is not written to is not taken.
+        to.reserve(length + SLACK);
         to.extend_from_slice(&word);
-        // No more memory is taken than there are bytes.
         let rest = (length - word.len()) as u64;
         let read = (&mut self.body).take(rest).read_to_end(to).await? as u64;
         self.at += read;

@@ -1,13 +1,15 @@
-//! How much of a deployment is in memory at once: of large replies one.
+//! How much of a deployment is in memory at once: of what is large one at a time.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Replies of more bytes are large. By itself a server sends up to 16 MiB, and the driver has them twice for a moment.
+/// What takes more bytes of memory is large, with all copies of it that the driver has for a moment.
 const LARGE: u64 = 4 << 20;
+/// A reply is read into one place, and taken apart into another. By itself a server sends up to 16 MiB.
+const REPLY: u64 = 2;
 
-/// The cursors of a deployment take turns with it, where their replies are large.
+/// With it all that reads a deployment, or writes to it, takes turns where that is large.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace(Arc<Semaphore>);
 
@@ -30,16 +32,21 @@ impl Pace {
     pub(crate) fn replies(&self, expected: u64) -> Replies {
         Replies { pace: self.clone(), largest: expected }
     }
+
+    /// Waits until what takes so many bytes of memory may come, if that is much. It is kept until they are gone.
+    pub(crate) async fn turn(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        match bytes > LARGE {
+            // The semaphore is never closed.
+            true => Arc::clone(&self.0).acquire_owned().await.ok(),
+            false => None,
+        }
+    }
 }
 
 impl Replies {
     /// Waits until the next may come. It is kept until its bytes have gone on.
     pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        match self.largest > LARGE {
-            // The semaphore is never closed.
-            true => Arc::clone(&self.pace.0).acquire_owned().await.ok(),
-            false => None,
-        }
+        self.pace.turn(self.largest.saturating_mul(REPLY)).await
     }
 
     /// One of so many bytes came.

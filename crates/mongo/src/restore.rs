@@ -29,8 +29,11 @@ pub(crate) use self::plan::{Plan, Planned, plan};
 use self::replay::{may_replay, replay};
 pub use self::temporary::{PREFIX, Run};
 pub(crate) use self::temporary::{is_temporary, owner, sweep};
+pub use self::users::has_users;
+pub(crate) use self::users::is_users;
 use crate::digest::Counted;
 use crate::dump::{Dump, Listed};
+use crate::pace::Pace;
 
 /// What to restore of a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -87,6 +90,13 @@ impl Selection {
             // The users and what the deployment keeps for itself are the server's own matter.
             None => !["admin", "config", "local"].contains(&database),
         }
+    }
+
+    /// Whether it makes all that is `listed`. What the deployment says of its own version each server has already.
+    fn covers(&self, listed: &Listed) -> bool {
+        let Listed { database, collection, .. } = listed;
+        let is_version = database == "admin" && collection == "system.version";
+        self.means(database, collection) || (self.database.is_none() && (is_version || self.users && is_users(listed)))
     }
 
     /// The database and the name that a collection gets.
@@ -155,9 +165,9 @@ fn places<'a>(
     databases: &'a [Database],
     options: &'a RestoreOptions,
 ) -> Vec<(&'a Planned, Place<'a>)> {
-    let each = planned.iter().zip(databases).enumerate();
+    let (each, pace) = (planned.iter().zip(databases).enumerate(), Pace::default());
     each.map(|(number, (of, database))| {
-        (of, Place { client, database, name: &of.name, work: run.name(owner, number), options })
+        (of, Place { client, database, name: &of.name, work: run.name(owner, number), options, pace: pace.clone() })
     })
     .collect()
 }
@@ -205,7 +215,7 @@ async fn bring_back(
         for ((of, place), counted) in each.iter().zip(&mut counted).filter(|((of, _), _)| of.is_written) {
             answered(cx, bound_beside(place, &of.described)).await.doing(|| format!("restore {}", of.listed))?;
             let filled = source(&place.work, of.described.kind);
-            *counted = cx.unless_cancelled(count(place.database, &filled)).await?;
+            *counted = cx.unless_cancelled(count(place.database, &filled, &place.pace)).await?;
         }
     }
     finish(cx, each, counted, restored).await

@@ -9,9 +9,11 @@ use mongodb::Client;
 use crate::config::Config;
 use crate::connect::connect;
 use crate::diagnose::{Extent, Found, missing_indexes};
-use crate::dump::StoredDump;
+use crate::digest::Counted;
+use crate::dump::{Dump, StoredDump};
 use crate::heal::look;
-use crate::restore::{Planned, RestoreOptions, Run, Selection, count, plan, restore, source};
+use crate::pace::Pace;
+use crate::restore::{Planned, RestoreOptions, Run, Selection, count, is_users, plan, restore, source};
 
 /// A server into which a backup, or what is selected of it, is restored. Nothing that is there is replaced.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +53,32 @@ impl Target for Restore {
             let what = format!("{}.{}", planned.database, planned.name);
             cx.tell(Event::PartDone { part: &what.parse::<Name>()?, bytes: 0 });
         }
+        // Of one database no digest says which are its own.
+        if self.selection.users && self.selection.database.is_none() {
+            cx.unless_cancelled(compare_users(&client, &dump, &mut checked)).await?;
+        }
         Ok(checked)
+    }
+}
+
+/// Compares all users and roles with those of the backup; others on the server are a difference.
+async fn compare_users(client: &Client, dump: &dyn Dump, checked: &mut Checked) -> Result<()> {
+    for listed in dump.collections().await?.iter().filter(|listed| is_users(listed)) {
+        let Some(says) = listed.counted else { continue };
+        let found = count(&client.database(&listed.database), &listed.collection, &Pace::default()).await?;
+        differ(checked, format!("collection {listed}"), tell(says), tell(found));
+        *checked.counts.entry("users and roles".into()).or_default() += says.documents;
+    }
+    Ok(())
+}
+
+fn tell(counted: Counted) -> String {
+    format!("{} documents with the digest {}", counted.documents, counted.digest)
+}
+
+fn differ(checked: &mut Checked, what: impl Into<String>, expected: String, found: String) {
+    if expected != found {
+        checked.differences.push(Difference { what: what.into(), expected, found });
     }
 }
 
@@ -60,25 +87,24 @@ impl Target for Restore {
 async fn compare(client: &Client, planned: &Planned, checked: &mut Checked) -> Result<()> {
     let Planned { listed, described, database, name, is_written, .. } = planned;
     let what = format!("collection {database}.{name}");
-    let differ = |checked: &mut Checked, expected: String, found: String| {
-        if expected != found {
-            checked.differences.push(Difference { what: what.clone(), expected, found });
-        }
-    };
     *checked.counts.entry("collections".into()).or_default() += 1;
     let database = client.database(database);
     let looked = look(&database, &BTreeSet::from([name.clone()])).await?.remove(name);
     let Some(Found::There(Extent { kind, indexes, .. })) = looked else {
-        differ(checked, format!("{:?}", described.kind), "none".to_owned());
+        differ(checked, what, format!("{:?}", described.kind), "none".to_owned());
         return Ok(());
     };
-    differ(checked, format!("{:?}", described.kind), format!("{kind:?}"));
+    differ(checked, &*what, format!("{:?}", described.kind), format!("{kind:?}"));
     let missing = missing_indexes(&indexes, &described.indexes);
-    differ(checked, String::new(), missing.iter().map(|index| format!("no index {index}")).collect::<Vec<_>>().join(", "));
+    differ(
+        checked,
+        &*what,
+        String::new(),
+        missing.iter().map(|index| format!("no index {index}")).collect::<Vec<_>>().join(", "),
+    );
     if let Some(says) = listed.counted.filter(|_| !is_written) {
-        let found = count(&database, &source(name, kind)).await?;
-        let tell = |counted: crate::Counted| format!("{} documents with the digest {}", counted.documents, counted.digest);
-        differ(checked, tell(says), tell(found));
+        let found = count(&database, &source(name, kind), &Pace::default()).await?;
+        differ(checked, what, tell(says), tell(found));
         *checked.counts.entry("documents".into()).or_default() += says.documents;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A bucket that fails in the middle of a healing: nothing half is seen, nothing is left behind, and the next run heals.
+//! A bucket that fails in the middle of a backup or a healing: nothing half is seen, nothing is left behind, and the next run succeeds.
 
 use backup_tests::faults::{Asked, Fault, Proxy, Seen};
 use backup_tests::{Mongod, Rgw, S3Keys, mongo_corpus};
@@ -11,7 +11,7 @@ use crate::{mongo_healer, told};
 const ALWAYS: usize = 1000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_fails_in_the_middle_of_a_healing() {
+async fn a_bucket_that_fails_in_the_middle_of_a_backup_and_of_a_healing() {
     let Some(rgw) = Rgw::shared() else { return };
     let Some(server) = Mongod::start().await else { return };
     mongo_corpus::load(&server.client()).await;
@@ -30,6 +30,13 @@ async fn a_bucket_that_fails_in_the_middle_of_a_healing() {
             .env("AWS_SECRET_ACCESS_KEY", secret_key);
         told(&command.args([words[0], "s3://faults", &server.host(), "corpus"]).args(&words[1..]).output().expect("it runs"))
     };
+    let unwell = Fault::Answer(500, "InternalError");
+    proxy.spoil(Asked::Put, 3, ALWAYS, unwell.clone());
+    let (code, out, err) = ours(&["backup"]);
+    assert!(code == 1 && out.is_empty(), "{code} {out}{err}");
+    proxy.heal();
+    // What it has left is no backup.
+    assert_eq!(ours(&["heal", "never"]).0, 3);
     let (code, _, err) = ours(&["backup", "--verify", "--compress", "none"]);
     assert_eq!(code, 0, "{err}");
     let corpus = server.client().database("corpus");
@@ -44,7 +51,6 @@ async fn a_bucket_that_fails_in_the_middle_of_a_healing() {
     let gets = proxy.seen().iter().filter(|Seen { asked, .. }| *asked == Asked::Get).count();
     assert!(gets > 0);
 
-    let unwell = Fault::Answer(500, "InternalError");
     for (skip, fault, expected) in [(0, unwell, 1), (gets + 2, Fault::Cut(0), 7), (gets + 1, Fault::Flip(70_000), 7)] {
         if fault == Fault::Cut(0) {
             // In the middle of the documents, and then each time that it is asked for the rest.

@@ -1,11 +1,13 @@
 //! What is lost comes back, and each way it can end has the exit code that the manual says.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use backup_tests::{Mongod, Rgw, S3Keys, mongo_corpus};
 use bson::{Bson, Document, doc};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{mongo_healer, run, told};
 
@@ -197,12 +199,12 @@ async fn who_watches_heals_what_is_lost_later() {
     let (state, sink) = (scratch.path().join("state"), scratch.path().join("sink").to_string_lossy().into_owned());
     assert_eq!(run(&state, &["backup", &sink, &server.host(), "corpus"]).0, 0);
     let before = hash(&server, "corpus").await;
-    let mut command = mongo_healer(&state);
-    command
-        .args(["heal", "--watch", "1s", &sink, &server.host(), "corpus", "types"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut watching = command.spawn().expect("it runs");
+    let watch = |pause: &str| {
+        let mut command = mongo_healer(&state);
+        command.args(["heal", "--watch", pause, &sink, &server.host(), "corpus", "types"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs")
+    };
+    let mut watching = watch("1s");
     for _ in 0..2 {
         lose(&server, &["types"]).await;
         while hash(&server, "corpus").await != before {
@@ -214,6 +216,16 @@ async fn who_watches_heals_what_is_lost_later() {
     let output = watching.wait_with_output().expect("ended");
     let (_, out, _) = told(&output);
     assert!(out.lines().count() >= 1 && out.lines().all(|line| line.starts_with("types: gone; restored 32")), "{out}");
+
+    // Asked to stop when it has told what it did and waits for the next time.
+    lose(&server, &["types"]).await;
+    let mut waiting = watch("1h");
+    let mut told = BufReader::new(waiting.stdout.take().expect("piped")).lines();
+    assert!(told.next().expect("a line").expect("a line").starts_with("types: gone; restored 32"));
+    let pid = i32::try_from(waiting.id()).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(pid, Signal::TERM).expect("asked");
+    assert_eq!(waiting.wait().expect("ended").code(), Some(0));
+    assert_eq!(hash(&server, "corpus").await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

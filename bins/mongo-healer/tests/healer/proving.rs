@@ -51,6 +51,13 @@ fn program(folder: &Path, script: &str) -> PathBuf {
     path
 }
 
+async fn fill(server: &Mongod) {
+    for name in ["first", "last"] {
+        let documents = (0..10).map(|n| doc! { "_id": n });
+        server.client().database("app").collection::<Document>(name).insert_many(documents).await.expect("stored");
+    }
+}
+
 /// A backup of a database with two collections, and how it is proven.
 struct Scene {
     scratch: tempfile::TempDir,
@@ -75,11 +82,7 @@ impl Scene {
 
     async fn taken() -> Option<Self> {
         let (server, mongod) = (Mongod::start().await?, Mongod::program()?);
-        let app = server.client().database("app");
-        for name in ["first", "last"] {
-            let documents = (0..10).map(|n| doc! { "_id": n });
-            app.collection::<Document>(name).insert_many(documents).await.expect("stored");
-        }
+        fill(&server).await;
         let scene = Self::new(mongod);
         let (code, _, err) = run(&scene.state(), &["backup", &scene.sink(), &server.host(), "app"]);
         assert_eq!(code, 0, "{err}");
@@ -99,13 +102,13 @@ impl Scene {
     }
 
     /// The proof in a server that stops where the first of its collections is compared, and a client of that server.
-    async fn stopped(&self) -> (Child, Client) {
+    async fn stopped(&self, job: &str) -> (Child, Client) {
         let fail_point = "failpoint.waitInFindBeforeMakingBatch={mode:\"alwaysOn\",data:{nss:\"app.first\"}}";
         let script = format!(
             "exec '{}' \"$@\" --setParameter enableTestCommands=1 --setParameter '{fail_point}'",
             self.mongod.display()
         );
-        let mut command = self.prove("app", &program(self.scratch.path(), &script));
+        let mut command = self.prove(job, &program(self.scratch.path(), &script));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         let socket = || left(&self.servers()).first().map(|folder| folder.join("mongod.sock")).filter(|path| path.exists());
         until("there is a socket", || socket().is_some() || child.try_wait().expect("a status").is_some());
@@ -159,7 +162,7 @@ async fn everything_is_proven_in_a_server_of_its_own_and_nothing_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_reaches_the_server_and_what_differs_in_it_is_told() {
     let Some(scene) = Scene::taken().await else { return };
-    let (child, client) = scene.stopped().await;
+    let (child, client) = scene.stopped("app").await;
     let folder = left(&scene.servers()).remove(0);
     assert!(folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mongo-scratch-")), "{folder:?}");
     let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
@@ -185,6 +188,47 @@ async fn nobody_else_reaches_the_server_and_what_differs_in_it_is_told() {
     scene.nothing_is_left();
     let (_, out, _) = run(&scene.state(), &["--to", &scene.sink(), "--job", "app", "list"]);
     assert!(!out.contains("proven"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_roles_are_part_of_a_proof_and_told_where_they_differ() {
+    let setup = MongodSetup { password: Some("s0urce".to_owned()), ..MongodSetup::default() };
+    let (Some(server), Some(other)) = (Mongod::start_with(&setup).await, Mongod::start().await) else { return };
+    let Some(mongod) = Mongod::program() else { return };
+    fill(&server).await;
+    let app = server.client().database("app");
+    app.run_command(doc! { "createRole": "keeper", "privileges": [], "roles": ["read"] }).await.expect("a role");
+    app.run_command(doc! { "createUser": "ann", "pwd": "hers", "roles": ["keeper"] }).await.expect("a user");
+    let scene = Scene::new(mongod);
+    let mut backup = mongo_healer(&scene.state());
+    backup.env("BACKUP_USERNAME", "root").env("BACKUP_PASSWORD", "s0urce");
+    let (code, _, err) = told(&backup.args(["backup", &scene.sink(), &server.host()]).output().expect("it runs"));
+    assert_eq!(code, 0, "{err}");
+    server.crash();
+    let list = || run(&scene.state(), &["--to", &scene.sink(), "list"]).1;
+
+    // On a server of others nobody gets a login, so a part alone is compared.
+    let (code, out, err) = run(&scene.state(), &["--to", &scene.sink(), "prove", "latest", &other.host()]);
+    assert!(code == 0 && !out.contains("proven") && err.contains("no proof is recorded"), "{code} {out}{err}");
+    let users = other.client().database("admin").collection::<Document>("system.users");
+    assert_eq!(users.count_documents(doc! {}).await.expect("counted"), 0);
+    assert!(!list().contains("proven"), "{}", list());
+
+    let (child, client) = scene.stopped("mongo").await;
+    let admin = client.database("admin");
+    let more = doc! { "$set": { "customData.more": true } };
+    let changed = admin.collection::<Document>("system.users").update_one(doc! { "_id": "app.ann" }, more).await;
+    assert_eq!(changed.expect("changed").modified_count, 1);
+    // It may end before it has answered.
+    let _ = admin.run_command(doc! { "configureFailPoint": "waitInFindBeforeMakingBatch", "mode": "off" }).await;
+    let (code, out, err) = ended(child);
+    assert!(code == 6 && !out.contains("proven") && err.contains("admin.system.users: 2 documents"), "{code} {out}{err}");
+    assert!(!format!("{out}{err}").contains("SCRAM") && !list().contains("proven"), "{err}{}", list());
+
+    let (code, out, err) = told(&scene.prove("mongo", &scene.mongod).output().expect("it runs"));
+    assert!(code == 0 && out.starts_with("proven ") && list().contains("proven"), "{code} {out}{err}");
+    assert!(out.contains("3 users and roles"), "{out}");
+    scene.nothing_is_left();
 }
 
 /// How many sockets of TCP a process listens on.
@@ -236,7 +280,7 @@ async fn a_mongod_that_cannot_start_is_told_and_nothing_is_proven() {
 async fn whoever_ends_the_run_ends_the_server_and_what_a_killed_run_left_the_next_one_removes() {
     let Some(scene) = Scene::taken().await else { return };
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let (child, _client) = scene.stopped().await;
+        let (child, _client) = scene.stopped("app").await;
         assert!(!processes(&scene.servers()).is_empty(), "the server runs");
         send(&child, signal);
         let (code, out, err) = ended(child);

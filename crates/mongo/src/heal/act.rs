@@ -8,6 +8,7 @@ use super::{Healer, Held};
 use crate::diagnose::{Remedy, State, Verdict};
 use crate::documents::Documents;
 use crate::dump::Listed;
+use crate::pace::Pace;
 use crate::restore::{How, Outcome, Place, build, insert, mark, owner, restore_collection, sweep};
 
 /// What was done with a collection.
@@ -59,6 +60,7 @@ pub(super) async fn act(
             name,
             work: healer.run.name(&owner, number),
             options: &healer.options,
+            pace: Pace::default(),
         };
         let applied = Box::pin(apply(cx, &place, held, verdict)).await;
         let applied = applied.doing(|| format!("heal {}.{name}", healer.database));
@@ -105,7 +107,7 @@ async fn one(cx: &Context, place: &Place<'_>, held: &Held, listed: &Listed, verd
         }),
         Remedy::Add { indexes } => {
             let mut documents = Documents::new(dump.documents(listed).await?, listed.to_string());
-            let how = How { workers: place.options.workers, keeps: true };
+            let how = How { workers: place.options.workers, keeps: true, pace: place.pace.clone() };
             let target = listed_source(place.name, listed);
             let inserted = insert(cx, place.database, &target, &mut documents, how).await?;
             if indexes {

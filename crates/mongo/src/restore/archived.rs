@@ -6,7 +6,7 @@ use backup_core::{Body, Context, Doing, Error, Kind, Restored, Result};
 use mongodb::{Client, Database};
 
 use super::collection::{fill_beside, is_stored, source};
-use super::insert::{Batch, Sending};
+use super::insert::{BATCH, Batch, Sending};
 use super::{Place, Planned, Run, Selection, begin, finish, leave, places};
 use crate::archive::{Archive, Archived, Piece};
 use crate::archive_dump::{decompressed, found};
@@ -109,13 +109,24 @@ async fn fill_by(
         };
         last = Some((number, at));
         let Some(at) = at else { continue };
-        if open.as_ref().is_some_and(|(of, batch)| *of != at || batch.is_full()) {
+        if open.as_ref().is_some_and(|(of, batch)| *of != at || !batch.has_room(buffer.len())) {
             send(cx, sending, &mut open, &filling).await?;
+        }
+        let is_large = buffer.len() > BATCH;
+        if is_large {
+            // It waits until nothing else is in memory.
+            send(cx, sending, &mut open, &filling).await?;
+            sending.all(cx).await?;
         }
         let Some(filled) = filling.get_mut(at) else { continue };
         filled.counted.add(&buffer);
         let (_, batch) = open.get_or_insert_with(|| (at, Batch::new(&filled.target, is_capped(filled.of))));
         batch.push(&buffer);
+        if is_large {
+            buffer = Vec::new();
+            send(cx, sending, &mut open, &filling).await?;
+            sending.all(cx).await?;
+        }
     }
     send(cx, sending, &mut open, &filling).await?;
     sending.all(cx).await?;
@@ -152,5 +163,5 @@ async fn send(cx: &Context, sending: &mut Sending, open: &mut Option<(usize, Bat
         true => sending.all(cx).await?,
         false => sending.room(cx).await?,
     }
-    sending.send(place.database, target, batch, false).doing(|| format!("restore {}", of.listed))
+    sending.send(place.database, target, batch, false, None).doing(|| format!("restore {}", of.listed))
 }

@@ -2,15 +2,15 @@
 
 use backup_core::{Context, Doing, Error, Kind, Result, body};
 use bson::{Bson, Document, doc};
-use futures_util::StreamExt;
 use mongodb::error::ErrorKind;
-use mongodb::raw_batch_cursor::RawBatchCursor;
 use mongodb::{Client, Database};
+use tokio::io::AsyncWrite;
 
 use super::answered::answered;
 use super::insert::{How, Inserted, insert};
 use super::mark;
 use super::options::{Options, bounds, options_later, options_now};
+use crate::catalog;
 use crate::cursor::{self, Slice};
 use crate::described::Described;
 use crate::digest::Counted;
@@ -34,6 +34,8 @@ pub(crate) struct Place<'a> {
     /// What it is called until it is whole.
     pub(crate) work: String,
     pub(crate) options: &'a Options,
+    /// With what all that is restored at once takes turns.
+    pub(crate) pace: Pace,
 }
 
 /// What became of a collection.
@@ -142,13 +144,10 @@ async fn time_series(cx: &Context, place: &Place<'_>, described: &Described, cou
 async fn move_over(cx: &Context, place: &Place<'_>, counted: Counted, described: &Described) -> Result<()> {
     mark::set(place, counted).await?;
     let (database, from) = (place.database.clone(), format!("{BUCKETS}{}", place.work));
-    let body = body::piped(move |mut writer| async move {
-        let cursor = cursor::open(&database, &from, &Slice::All, 1000).await?;
-        cursor::write(cursor, Pace::default().replies(0), None, || format!("read {from}"), cursor::whole, &mut writer)
-            .await
-            .map(drop)
-    });
-    let how = How { workers: place.options.workers, keeps: true };
+    // The documents of a time series are short. What is read does not take turns with what is written: that waits for it.
+    let body =
+        body::piped(move |mut writer| async move { read(&database, &from, &Pace::default(), &mut writer).await.map(drop) });
+    let how = How { workers: place.options.workers, keeps: true, pace: place.pace.clone() };
     let target = format!("{BUCKETS}{}", place.name);
     let copied = insert(cx, place.database, &target, &mut Documents::new(body, &*place.work), how).await?.counted;
     if copied != counted {
@@ -177,7 +176,7 @@ async fn fill(
     let mut documents = Documents::new(dump.documents(listed).await?, listed.to_string());
     // A capped collection has the order of arrival.
     let capped = described.options.get_bool("capped").unwrap_or(false);
-    let how = How { workers: if capped { 1 } else { place.options.workers }, keeps: false };
+    let how = How { workers: if capped { 1 } else { place.options.workers }, keeps: false, pace: place.pace.clone() };
     let Inserted { counted, .. } = insert(cx, place.database, target, &mut documents, how).await?;
     if let Some(says) = listed.counted.filter(|says| *says != counted) {
         return Err(differs("the backup has", says, counted).with_kind(Kind::Damaged));
@@ -188,7 +187,7 @@ async fn fill(
 
 /// Reads what was filled from the server, and fails unless it is what came.
 pub(crate) async fn is_stored(cx: &Context, place: &Place<'_>, target: &str, counted: Counted) -> Result<()> {
-    let there = cx.unless_cancelled(count(place.database, target)).await?;
+    let there = cx.unless_cancelled(count(place.database, target, &place.pace)).await?;
     if there == counted { Ok(()) } else { Err(differs("the server has stored", there, counted)) }
 }
 
@@ -198,19 +197,18 @@ fn differs(of: &str, says: Counted, came: Counted) -> Error {
 }
 
 /// Counts and digests what is in a collection.
-pub(crate) async fn count(database: &Database, name: &str) -> Result<Counted> {
-    let doing = || format!("read {}.{name}", database.name());
-    let cursor = database.collection::<Document>(name).find(doc! {}).batch_size(1000).batch().await;
-    let mut cursor: RawBatchCursor = cursor.map_err(|error| mongo_error(doing(), &error))?;
-    let mut counted = Counted::default();
-    while let Some(batch) = cursor.next().await {
-        let batch = batch.map_err(|error| mongo_error(doing(), &error))?;
-        for document in batch.doc_slices().map_err(|error| mongo_error(doing(), &error))? {
-            let document = document.ok().and_then(|document| document.as_document());
-            counted.add(document.ok_or_else(|| Error::damaged("the server sent what is not BSON"))?.as_bytes());
-        }
-    }
-    Ok(counted)
+pub(crate) async fn count(database: &Database, name: &str, pace: &Pace) -> Result<Counted> {
+    read(database, name, pace, &mut tokio::io::sink()).await
+}
+
+/// Writes the documents of a collection to `out`, in replies as large as an export's.
+async fn read(database: &Database, name: &str, pace: &Pace, out: &mut (impl AsyncWrite + Unpin)) -> Result<Counted> {
+    let (bytes, documents) = catalog::size(database, name).await.unwrap_or_default();
+    let reply = cursor::reply(bytes, documents);
+    let replies = pace.replies(reply.bytes);
+    let turn = replies.turn().await;
+    let found = cursor::open(database, name, &Slice::All, reply.documents).await?;
+    cursor::write(found, replies, turn, || format!("read {}.{name}", database.name()), cursor::whole, out).await
 }
 
 /// Makes a collection; `false` if there is one of the name.

@@ -6,19 +6,23 @@ use backup_core::{Context, Error, Result};
 use bson::{RawDocumentBuf, rawdoc};
 use mongodb::Database;
 use mongodb::error::ErrorKind;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::answered::settled;
 use crate::digest::Counted;
 use crate::documents::Documents;
 use crate::mongo_error::mongo_error;
+use crate::pace::Pace;
 
-/// About how many bytes are sent at once.
-const BATCH: usize = 1024 * 1024;
+/// The most bytes that are sent at once, but for a document that has more: that goes alone.
+pub(super) const BATCH: usize = 256 * 1024;
 /// The most documents that are sent at once.
 const MOST: usize = 1000;
-/// While more bytes than these are on their way nothing further is read: a longest document goes alone.
-const MOST_BYTES: usize = 8 * BATCH;
+/// What stands around a document in a batch has fewer bytes.
+const AROUND: usize = 32;
+/// How often the bytes of a batch are in memory: here, to be sent again, and three times in the driver.
+const COPIES: u64 = 5;
 /// How often a batch is sent again that the server may not have got.
 pub(super) const AGAIN: u32 = 2;
 /// How long the server is given before that.
@@ -29,12 +33,14 @@ const PASSING: [i32; 13] = [6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 1
 const DUPLICATE: i32 = 11000;
 
 /// How documents are inserted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct How {
     /// How many batches are on their way at once; one where the order matters.
     pub(crate) workers: usize,
     /// Whether a document whose `_id` is there already is left as it is.
     pub(crate) keeps: bool,
+    /// With what large documents take turns.
+    pub(crate) pace: Pace,
 }
 
 /// What was inserted.
@@ -48,7 +54,7 @@ pub(crate) struct Inserted {
 
 /// Inserts all of `documents` into `collection`, acknowledged by most members.
 ///
-/// Holds the batches on their way: 8 MiB, and one document more.
+/// Holds a batch for each worker and one more. A document of more than a batch is read when its turn has come.
 pub(crate) async fn insert(
     cx: &Context,
     database: &Database,
@@ -70,12 +76,13 @@ async fn send_all(
     how: How,
     sending: &mut Sending,
 ) -> Result<Counted> {
-    let (mut counted, mut ended) = (Counted::default(), false);
-    while !ended {
+    let mut counted = Counted::default();
+    while let Some(length) = cx.unless_cancelled(documents.coming()).await? {
         sending.room(cx).await?;
+        let turn = cx.unless_cancelled(async { Ok(how.pace.turn(COPIES * u64::from(length)).await) }).await?;
         let mut batch = Batch::new(collection, how.workers <= 1);
-        ended = !cx.unless_cancelled(batch.fill(documents, &mut counted)).await?;
-        sending.send(database, collection, batch, how.keeps)?;
+        cx.unless_cancelled(batch.fill(documents, &mut counted)).await?;
+        sending.send(database, collection, batch, how.keeps, turn)?;
     }
     sending.all(cx).await?;
     Ok(counted)
@@ -99,7 +106,7 @@ impl Sending {
 
     /// Waits until one more may be on its way.
     pub(crate) async fn room(&mut self, cx: &Context) -> Result<()> {
-        while self.tasks.len() >= self.workers || self.bytes > MOST_BYTES {
+        while self.tasks.len() >= self.workers || self.bytes > self.workers * BATCH {
             self.one(cx).await?;
         }
         Ok(())
@@ -130,12 +137,24 @@ impl Sending {
         Ok(())
     }
 
-    /// Sends a batch, if there is something in it.
-    pub(crate) fn send(&mut self, database: &Database, collection: &str, batch: Batch, keeps: bool) -> Result<()> {
+    /// Sends a batch, if there is something in it, and ends its turn when it has arrived.
+    pub(crate) fn send(
+        &mut self,
+        database: &Database,
+        collection: &str,
+        batch: Batch,
+        keeps: bool,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<()> {
         if batch.count > 0 {
             let command = batch.finish()?;
             self.bytes += command.as_bytes().len();
-            self.tasks.spawn(send(database.clone(), collection.to_owned(), command, keeps));
+            let sent = send(database.clone(), collection.to_owned(), command, keeps);
+            self.tasks.spawn(async move {
+                let sent = sent.await;
+                drop(turn);
+                sent
+            });
         }
         Ok(())
     }
@@ -221,13 +240,14 @@ impl Batch {
         Self { bytes, array, count: 0 }
     }
 
-    /// Whether there is enough in it.
-    pub(crate) fn is_full(&self) -> bool {
-        self.count >= MOST || self.bytes.len() >= BATCH
+    /// Whether it takes one more document of so many bytes.
+    pub(crate) fn has_room(&self, length: usize) -> bool {
+        self.count == 0 || (self.count < MOST && self.bytes.len() + length <= BATCH)
     }
 
     /// Takes one more document, which is sound.
     pub(crate) fn push(&mut self, document: &[u8]) {
+        self.bytes.reserve(document.len() + AROUND);
         self.name_next();
         self.bytes.extend_from_slice(document);
         self.count += 1;
@@ -240,20 +260,16 @@ impl Batch {
         self.bytes.push(0);
     }
 
-    /// Takes documents until there are enough; whether there may be more.
-    async fn fill(&mut self, documents: &mut Documents, counted: &mut Counted) -> Result<bool> {
-        while !self.is_full() {
-            let before = self.bytes.len();
+    /// Takes documents until there are enough, or no more.
+    async fn fill(&mut self, documents: &mut Documents, counted: &mut Counted) -> Result<()> {
+        while documents.coming().await?.is_some_and(|length| self.has_room(length as usize)) {
             self.name_next();
             let start = self.bytes.len();
-            if documents.append(&mut self.bytes).await?.is_none() {
-                self.bytes.truncate(before);
-                return Ok(false);
-            }
+            documents.append(&mut self.bytes).await?;
             counted.add(self.bytes.get(start..).unwrap_or_default());
             self.count += 1;
         }
-        Ok(true)
+        Ok(())
     }
 
     fn finish(mut self) -> Result<RawDocumentBuf> {
@@ -286,7 +302,7 @@ mod tests {
         let mut documents = Documents::new(body::from_bytes(all), "test");
         let mut counted = Counted::default();
         let mut batch = Batch::new("users", false);
-        assert!(!batch.fill(&mut documents, &mut counted).await.expect("whole"));
+        batch.fill(&mut documents, &mut counted).await.expect("whole");
         assert_eq!((batch.count, counted.documents), (5, 5));
         let mut pushed = Batch::new("users", false);
         (0..5).for_each(|i| pushed.push(&doc! { "_id": i }.to_vec().expect("bytes")));

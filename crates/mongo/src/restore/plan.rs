@@ -51,7 +51,7 @@ pub(crate) struct Planned {
 pub(crate) async fn plan(cx: &Context, dump: &dyn Dump, selection: &Selection, replay: bool) -> Result<Plan> {
     let all = cx.unless_cancelled(dump.collections()).await?;
     let meant = selection.of(&all)?;
-    let is_whole = meant.len() == all.len();
+    let is_whole = all.iter().all(|listed| selection.covers(listed));
     let described = |(listed, database, name): (&Listed, String, String)| {
         let listed = listed.clone();
         let planned: BoxFuture<'_, Result<Planned>> = Box::pin(async move {

@@ -16,10 +16,21 @@ use super::{RestoreOptions, Selection};
 use crate::described::Described;
 use crate::dump::{Dump, Listed};
 use crate::mongo_error::mongo_error;
+use crate::pace::Pace;
 
 /// The collection of a kind, what the server calls one beside it, and what one of it is called.
 const KINDS: [(&str, &str, &str); 2] =
     [("system.users", "tempUsersCollection", "user"), ("system.roles", "tempRolesCollection", "role")];
+
+/// Whether `listed` is the users or the roles of a deployment.
+pub(crate) fn is_users(listed: &Listed) -> bool {
+    listed.database == "admin" && KINDS.iter().any(|(name, ..)| listed.collection == *name)
+}
+
+/// Whether `dump` has users or roles.
+pub async fn has_users(dump: &dyn Dump) -> Result<bool> {
+    Ok(dump.collections().await?.iter().any(is_users))
+}
 
 /// Adds the users and roles of `dump`, of one database if `selection` is, and counts them in `restored`. Those that are there stay as
 /// they are, and are told.
@@ -41,25 +52,36 @@ pub(crate) async fn add(
         let Some(listed) = all.iter().find(is_it) else { continue };
         // Behind the numbers of all collections.
         let work = run.name(&owner, all.len() + number);
-        each.push((listed, option, kind, Place { client, database: &admin, name, work, options }));
+        each.push((listed, option, kind, Place { client, database: &admin, name, work, options, pace: Pace::default() }));
     }
     if each.is_empty() {
         return Err(Error::new(Kind::NotFound, "the backup has no users and roles")
             .with_hint("the backup of a whole deployment has them, that of one database has not"));
     }
-    let added = merge(cx, dump, selection, &each, restored).await;
+    let mut is_sent = false;
+    let added = merge(cx, dump, selection, &each, restored, &mut is_sent).await;
     for (.., place) in &each {
         discard(place).await;
     }
-    added.doing(|| "add users and roles")
+    added
+        .map_err(|error| if error.kind() == Kind::Cancelled { interrupted(is_sent) } else { error })
+        .doing(|| "add users and roles")
 }
 
+/// What a run that was stopped leaves: who was not told that it was done looks for it.
+fn interrupted(is_sent: bool) -> Error {
+    let users = if is_sent { "some or all users and roles may be, too" } else { "no user or role is" };
+    Error::new(Kind::Cancelled, format!("interrupted; the collections are restored, {users}"))
+}
+
+/// Has the server add them; `is_sent` when it was asked to.
 async fn merge(
     cx: &Context,
     dump: &dyn Dump,
     selection: &Selection,
     each: &[(&Listed, &str, &str, Place<'_>)],
     restored: &mut Restored,
+    is_sent: &mut bool,
 ) -> Result<()> {
     let database = selection.database.as_deref().unwrap_or_default();
     let mut command = doc! { "_mergeAuthzCollections": 1 };
@@ -81,6 +103,7 @@ async fn merge(
         let merged = first.database.run_command(command).await;
         merged.map(drop).map_err(|error| mongo_error("have the server add them", &error))
     };
+    *is_sent = !cx.cancel.is_cancelled();
     answered(cx, merged).await?;
     // What it cannot add the server tells its log alone.
     for ((_, _, kind, place), wanted) in each.iter().zip(missing) {

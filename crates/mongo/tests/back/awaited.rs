@@ -30,6 +30,8 @@ async fn whatever_a_restore_that_is_stopped_has_on_its_way_is_awaited() {
     bank.collection::<Document>("a").insert_many((0..9).map(|n| doc! { "_id": n })).await.expect("stored");
     bank.collection::<Document>("z").insert_one(doc! { "_id": 0 }).await.expect("stored");
     bank.run_command(doc! { "createIndexes": "a", "indexes": [{ "key": { "n": 1 }, "name": "n" }] }).await.expect("an index");
+    // Its bounds come when what happened meanwhile is in it.
+    bank.run_command(doc! { "create": "capped", "capped": true, "size": 1 << 20 }).await.expect("a collection");
     bank.run_command(doc! { "create": "view", "viewOn": "a", "pipeline": [] }).await.expect("a view");
     let user = doc! { "createUser": "ann", "pwd": "s3cret", "roles": ["read"] };
     bank.run_command(user).await.expect("a user");
@@ -38,8 +40,10 @@ async fn whatever_a_restore_that_is_stopped_has_on_its_way_is_awaited() {
         None,
         Meanwhile(source.client(), |client| {
             Box::pin(async move {
-                let a = client.database("bank").collection("a");
-                a.insert_one(doc! { "_id": "new" }).await.expect("inserted");
+                let [a, capped] = ["a", "capped"].map(|name| client.database("bank").collection::<Document>(name));
+                // More than are replayed at once.
+                a.insert_many((100..1200).map(|n| doc! { "_id": n })).await.expect("inserted");
+                capped.insert_one(doc! { "_id": 1 }).await.expect("inserted");
             })
         }),
     )
@@ -50,8 +54,12 @@ async fn whatever_a_restore_that_is_stopped_has_on_its_way_is_awaited() {
     for (command, before) in [
         ("create", 0),
         ("create", 1),
+        // The view, behind all three that lie beside.
+        ("create", 3),
         ("insert", 0),
         ("applyOps", 1),
+        ("applyOps", 2),
+        ("collMod", 0),
         ("createIndexes", 0),
         ("renameCollection", 0),
         ("_mergeAuthzCollections", 0),
@@ -73,6 +81,8 @@ async fn whatever_a_restore_that_is_stopped_has_on_its_way_is_awaited() {
         assert_eq!(running(&admin, &run).await, Vec::<Document>::new(), "{command}");
         let error = restored.expect_err(command);
         assert_eq!(error.kind(), Kind::Cancelled, "{command}: {error:?}");
+        let is_told = error.chain().ends_with("the collections are restored, some or all users and roles may be, too");
+        assert_eq!(is_told, command == "_mergeAuthzCollections", "{command}: {}", error.chain());
         assert_eq!((leftovers(&bank).await, leftovers(&admin).await), (vec![], vec![]), "{command}");
         admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.expect("as before");
         bank.drop().await.expect("dropped");
