@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backup_ceph::{Access, Bucket, Gateway, Head, Headers, Listing, New, Object, Page, Upload};
+use backup_ceph::{Access, Bucket, Gateway, Head, Headers, Listing, Marker, New, Object, Page, Upload};
 use backup_core::{Body, Error, Kind, Result, body};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -328,13 +328,13 @@ impl Gateway for RusotoGateway {
 
     async fn uploads(&self, bucket: &str, prefix: &str) -> Result<Vec<Upload>> {
         let what = || format!("cannot list the uploads to {bucket}/{prefix}");
-        let (mut found, mut at, mut id) = (Vec::new(), None, None);
+        let (mut found, mut marker) = (Vec::new(), Marker::default());
         loop {
             let request = || ListMultipartUploadsRequest {
                 bucket: bucket.into(),
                 prefix: Some(prefix.into()),
-                key_marker: at.clone(),
-                upload_id_marker: id.clone(),
+                key_marker: marker.key.clone(),
+                upload_id_marker: marker.upload.clone(),
                 encoding_type: Some("url".into()),
                 ..Default::default()
             };
@@ -343,11 +343,10 @@ impl Gateway for RusotoGateway {
                 let key = decoded(upload.key, what)?;
                 found.push(Upload { key, id: upload.upload_id.unwrap_or_default(), begun: time(upload.initiated) });
             }
-            if page.is_truncated != Some(true) {
+            let next = page.next_key_marker.map(|key| decoded(Some(key), what)).transpose()?;
+            if !marker.advance(page.is_truncated == Some(true), next, page.next_upload_id_marker)? {
                 return Ok(found);
             }
-            at = Some(decoded(page.next_key_marker, what)?);
-            id = page.next_upload_id_marker;
         }
     }
 

@@ -3,7 +3,9 @@
 use backup_ceph::testing::gateway_contract;
 use backup_ceph::{Access, Credentials, Gateway, New};
 use backup_ceph_rusoto::RusotoGateway;
+use backup_core::Kind;
 use backup_core::testing::body_contract;
+use backup_tests::answers;
 use backup_tests::faults::{Asked, Fault, Proxy};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,10 +20,10 @@ async fn the_contract_of_gateways() {
 #[test]
 fn what_it_cannot_do_safely_is_refused() {
     let mut access = Access::new("https://localhost", None);
-    assert_eq!(RusotoGateway::new(&access).map(drop).map_err(|error| error.kind()), Err(backup_core::Kind::Usage));
+    assert_eq!(RusotoGateway::new(&access).map(drop).map_err(|error| error.kind()), Err(Kind::Usage));
     access.endpoint = "http://localhost".into();
     access.path_style = false;
-    assert_eq!(RusotoGateway::new(&access).map(drop).map_err(|error| error.kind()), Err(backup_core::Kind::Usage));
+    assert_eq!(RusotoGateway::new(&access).map(drop).map_err(|error| error.kind()), Err(Kind::Usage));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,4 +47,31 @@ async fn a_request_is_made_again_after_what_may_pass_and_not_after_a_refusal() {
     proxy.spoil(Asked::Get, 0, 1, Fault::Cut(2));
     let (_, body) = gateway.get("rusoto-again", "key", None, None).await.expect("opened");
     assert!(body_contract(body).await.is_err(), "it broke off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_are_listed_to_the_last_page_and_a_listing_that_goes_round_is_damaged() {
+    let page = |more: bool, key: &str, id: usize| {
+        let page = format!(
+            "<ListMultipartUploadsResult><IsTruncated>{more}</IsTruncated><NextKeyMarker>{key}</NextKeyMarker>\
+             <NextUploadIdMarker>{id}</NextUploadIdMarker><Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>\
+             </ListMultipartUploadsResult>"
+        );
+        ("200 OK", page)
+    };
+    let uploads = async |pages: &[(&str, String)]| {
+        let (address, asked) = answers(pages);
+        let mut access = Access::new(format!("http://{address}"), Some(Credentials::new("access", "secret")));
+        access.attempts = 1;
+        let listed = RusotoGateway::new(&access).expect("it can").uploads("b", "").await;
+        assert_eq!(asked.join().expect("each was asked for").len(), pages.len());
+        listed.map(|uploads| uploads.into_iter().map(|upload| upload.key).collect::<Vec<_>>())
+    };
+    let listed = uploads(&[page(true, "a", 1), page(true, "a", 2), page(false, "b", 1)]).await;
+    assert_eq!(listed.expect("it leads on"), ["a", "a", "b"]);
+    let of_one_key: Vec<_> = (0..1002).map(|id| page(true, "a", id)).collect();
+    for pages in [vec![page(true, "a", 1), page(true, "b", 1), page(true, "a", 1)], of_one_key] {
+        let error = uploads(&pages).await.expect_err("for ever");
+        assert!(error.kind() == Kind::Damaged && error.chain().contains("does not lead on"), "{error:?}");
+    }
 }
