@@ -129,7 +129,7 @@ async fn a_pause_takes_no_longer_than_it_may() {
     let next = guarded(&director, 600, 600, &progress);
     next.pause(&all).await.expect("all stop");
     let session =
-        director.sh("cd /home/vcap/.bosh-backup/bosh; read -r pid <pid; [ $(ps -o sid= -p $pid) = $pid ] || echo another's");
+        director.sh("cd /home/vcap/.bosh-backup/bosh; read -r pid <pid; [ $(ps -o sid= -p $pid) = $pid ] || echo shared");
     assert_eq!(session, "", "the guard has a session of its own");
     next.resume(&all).await.expect("all come back");
     assert_eq!(traces(&director), "");
