@@ -54,7 +54,7 @@ fn may_know(package: &Package) -> &'static [&'static str] {
         "xtask" => &["backup-core", "backup-mongo", "backup-pg", "backup-tests"],
         "pg-backup" => &["backup-core", "backup-ceph", "backup-cli", "backup-kube", "backup-pg", "backup-service"],
         "ceph-backup" => &["backup-core", "backup-ceph", "backup-cli"],
-        "bosh-backup" => &["backup-core", "backup-bosh", "backup-cli", "backup-host"],
+        "bosh-backup" => &["backup-core", "backup-bosh", "backup-cli", "backup-host", "backup-pg"],
         "mongo-healer" => &["backup-core", "backup-ceph", "backup-cli", "backup-mongo"],
         "backup-bosh" | "backup-volume" => &["backup-core", "backup-host"],
         name if package.is_in("crates") && name != "backup-core" => &["backup-core"],

@@ -5,7 +5,7 @@ use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::director::Director;
-use crate::{backup, list, resume, verify};
+use crate::{backup, list, restore, resume, verify};
 
 /// Backs a BOSH director up as microbosh-simple-backup does, and never leaves it down.
 ///
@@ -30,6 +30,8 @@ enum Command {
     List,
     /// Read every byte of an archive and compare it with its manifest
     Verify(verify::Verify),
+    /// Bring databases back out of an archive
+    Restore(restore::Restore),
     /// Tell what runs on the director, and what a run has left stopped
     Status,
     /// Start again what a run that died left stopped
@@ -50,6 +52,7 @@ impl Program for BoshBackup {
             Command::Backup(backup) => Box::pin(backup.run(&face, &self.director)).await,
             Command::List => list::run(&face, &self.director),
             Command::Verify(verify) => verify.run(&face, &self.director).await,
+            Command::Restore(restore) => Box::pin(restore.run(&face, &self.director)).await,
             Command::Status => resume::status(&face, &self.director).await,
             Command::Resume => Box::pin(resume::resume(&face, &self.director)).await,
             Command::Print(print) => print.run::<Self>(),

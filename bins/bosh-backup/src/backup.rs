@@ -29,7 +29,7 @@ impl Backup {
             }
             return Ok(());
         }
-        let journal = Director::journal(face, &backup)?;
+        let journal = Director::journal(face, &backup.director)?;
         let Taken { manifest, archive, log, copied, settled, dump_time } = Box::pin(backup.run(&face.cx, &journal)).await?;
         let seconds = |millis: u64| millis as f64 / 1000.0;
         let mut text = format!("{} files, {}", manifest.files, size(manifest.bytes));

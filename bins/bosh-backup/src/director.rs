@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_bosh::config::{Mode, Surroundings, beside};
-use backup_bosh::{Backup, Config, Filter, Postgres, Settings};
+use backup_bosh::{Backup, Config, Director as There, Filter, Postgres, Settings};
 use backup_cli::{Face, Program};
 use backup_core::{Doing, Error, Event, Journal, Result};
 use backup_host::{Host, Ssh};
@@ -86,25 +86,33 @@ impl Director {
         Ok((config, now))
     }
 
-    /// The backup that the configuration and the options mean. Nobody was asked for anything yet.
-    pub(crate) fn backup(&self, face: &Face) -> Result<Backup> {
-        let (config, started) = self.config(face)?;
-        let host = Ssh::new(ssh::config(&config, self.port, self.accept_new_key)?)?;
-        let cache = config.cache.ok_or_else(|| unsaid("CACHE", "the folder of the copy"))?;
-        let filter = Filter::parse(&config.filter.unwrap_or_default()).doing(|| "read RSYNC_LIST")?;
+    /// The director that `config` and the options mean. Nobody was asked for anything yet.
+    pub(crate) fn there(&self, config: &Config) -> Result<There> {
+        let host = Ssh::new(ssh::config(config, self.port, self.accept_new_key)?)?;
         let (pg_host, port, user) = (self.pg_host.clone(), self.pg_port, self.pg_user.clone());
-        Ok(Backup {
-            director: host.name().parse()?,
+        Ok(There {
+            name: host.name().parse()?,
             host: Arc::new(host),
             settings: Settings { time_limit: config.time_limit, ..Settings::default() },
             lease: self.lease,
             max_pause: self.max_pause,
+            postgres: Postgres { host: pg_host, port, user, ..Postgres::default() },
+        })
+    }
+
+    /// The backup that the configuration and the options mean. Nobody was asked for anything yet.
+    pub(crate) fn backup(&self, face: &Face) -> Result<Backup> {
+        let (config, started) = self.config(face)?;
+        let there = self.there(&config)?;
+        let cache = config.cache.ok_or_else(|| unsaid("CACHE", "the folder of the copy"))?;
+        let filter = Filter::parse(&config.filter.unwrap_or_default()).doing(|| "read RSYNC_LIST")?;
+        Ok(Backup {
+            director: there,
             mode: config.mode,
             cache,
             filter,
             emptied: false,
             databases: config.databases,
-            postgres: Postgres { host: pg_host, port, user, ..Postgres::default() },
             output: config.output,
             added: config.added,
             log_path: config.log_path,
@@ -114,8 +122,8 @@ impl Director {
     }
 
     /// The journal of the director's runs on this machine; whoever has it is the only one.
-    pub(crate) fn journal(face: &Face, backup: &Backup) -> Result<Arc<Journal>> {
-        Ok(Arc::new(Journal::open(&face.state()?.join("bosh"), &backup.director)?))
+    pub(crate) fn journal(face: &Face, there: &There) -> Result<Arc<Journal>> {
+        Ok(Arc::new(Journal::open(&face.state()?.join("bosh"), &there.name)?))
     }
 }
 

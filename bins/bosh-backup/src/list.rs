@@ -1,6 +1,6 @@
 //! `bosh-backup list`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use backup_bosh::archive::{self, Listed};
 use backup_cli::{Face, escaped, size};
@@ -29,8 +29,14 @@ pub(crate) fn run(face: &Face, director: &Director) -> Result<()> {
     Ok(())
 }
 
+/// The newest archive where the configuration says.
+pub(crate) fn newest(face: &Face, director: &Director) -> Result<PathBuf> {
+    let newest = listed(face, director)?.pop().map(|listed| listed.path);
+    newest.ok_or_else(|| Error::new(Kind::NotFound, "there is no archive"))
+}
+
 /// The archives that lie where the configuration says; none is an error.
-pub(crate) fn listed(face: &Face, director: &Director) -> Result<Vec<Listed>> {
+fn listed(face: &Face, director: &Director) -> Result<Vec<Listed>> {
     let (config, _) = director.config(face)?;
     let output = config.output.ok_or_else(|| unsaid("OUTPUT", "the archive that is made"))?;
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -4,7 +4,9 @@ mod args;
 mod backup;
 mod director;
 mod list;
+mod restore;
 mod resume;
+mod sql;
 mod ssh;
 mod verify;
 

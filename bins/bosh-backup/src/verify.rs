@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use backup_bosh::archive;
 use backup_cli::{Face, escaped, size};
-use backup_core::{Error, Kind, Result};
+use backup_core::Result;
 use clap::Args;
 use serde_json::json;
 
 use crate::director::Director;
-use crate::list::listed;
+use crate::list::newest;
 
 /// Which archive.
 #[derive(Debug, Args)]
@@ -22,10 +22,7 @@ impl Verify {
     pub(crate) async fn run(self, face: &Face, director: &Director) -> Result<()> {
         let path = match self.archive {
             Some(path) => path,
-            None => {
-                let newest = listed(face, director)?.pop().map(|listed| listed.path);
-                newest.ok_or_else(|| Error::new(Kind::NotFound, "there is no archive"))?
-            }
+            None => newest(face, director)?,
         };
         let verified = archive::verify(&face.cx, &path).await?;
         let (members, bytes) = (verified.members, verified.bytes);

@@ -29,6 +29,13 @@ impl Log {
         Ok(Self { path, file: Mutex::new(file) })
     }
 
+    /// Makes the log of a run of `what` that began at `started`: `WHAT_HOST_YYYY-mm-dd-HHMMSS.log`, with the name of this machine.
+    pub(crate) fn of_run(folder: &Path, what: &str, started: &Zoned) -> Result<Self> {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = host.split('.').next().unwrap_or_default();
+        Self::create(folder, &format!("{what}_{host}_{}.log", started.strftime("%Y-%m-%d-%H%M%S")))
+    }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,6 +7,9 @@ use backup_host::{Command, Host};
 
 use crate::config::Databases;
 
+/// The longest name of a database, in bytes.
+pub(crate) const LONGEST_NAME: usize = 63;
+
 /// Where a director has the programs of PostgreSQL, and how these reach the server. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Postgres {
@@ -28,6 +31,11 @@ impl Default for Postgres {
         let programs = "/var/vcap/packages/postgres/bin".into();
         Self { programs, service: "postgres".into(), host: None, port: None, user: None }
     }
+}
+
+/// A name as SQL has it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A dump that is to be taken: how its file ends, and the command that prints it.
@@ -54,12 +62,51 @@ impl Postgres {
     /// Fails with [`Kind::NotFound`] where a database that is named is not there.
     pub(crate) async fn has(&self, host: &dyn Host, databases: &Databases) -> Result<()> {
         let Databases::Named(names) = databases else { return Ok(()) };
-        let there = self.ask(host, "SELECT datname FROM pg_catalog.pg_database").await?;
+        let there = self.databases(host).await?;
         match names.iter().find(|name| !there.contains(name)) {
             Some(name) => Err(Error::new(Kind::NotFound, format!("there is no database {name} on {}", host.name()))
                 .with_hint("look at DBS: _all_, names of databases, or nothing")),
             None => Ok(()),
         }
+    }
+
+    /// The names of all databases.
+    pub(crate) async fn databases(&self, host: &dyn Host) -> Result<Vec<String>> {
+        self.ask(host, "SELECT datname FROM pg_catalog.pg_database").await
+    }
+
+    /// The names of all roles.
+    pub(crate) async fn roles(&self, host: &dyn Host) -> Result<Vec<String>> {
+        self.ask(host, "SELECT rolname FROM pg_catalog.pg_roles").await
+    }
+
+    /// How many bytes are left on the disk of the server's data; `None` if that cannot be told.
+    pub(crate) async fn free(&self, host: &dyn Host) -> Result<Option<u64>> {
+        let Some(folder) = self.ask(host, "SHOW data_directory").await?.into_iter().next() else { return Ok(None) };
+        let answer = host.answer(&Command::new("stat").args(["--file-system", "--format=%a %S", "--"]).arg(folder)).await?;
+        let said = String::from_utf8_lossy(&answer.stdout);
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        let bytes = said.split_once(' ').and_then(|(blocks, size)| number(blocks)?.checked_mul(number(size)?));
+        Ok(bytes.filter(|_| answer.status == 0))
+    }
+
+    /// psql that takes a script as its input, prints what each statement did, and fails at the first that fails. What it complains of has no
+    /// line of the script in it, which might be a secret.
+    pub(crate) fn fed(&self) -> Command {
+        let told = ["--no-psqlrc", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse", "--dbname=postgres", "--file=-"];
+        self.command("psql").args(told)
+    }
+
+    /// Renames databases in that order, all of them or none: each name, and the one that it is to have.
+    pub(crate) async fn rename(&self, host: &dyn Host, names: &[(&str, &str)]) -> Result<()> {
+        let statement = |(from, to): &(&str, &str)| format!("ALTER DATABASE {} RENAME TO {};", quoted(from), quoted(to));
+        let statements: String = names.iter().map(statement).collect();
+        self.ask(host, &format!("BEGIN; {statements} COMMIT;")).await.map(drop)
+    }
+
+    /// Drops a database; one that is not there is no error.
+    pub(crate) async fn drop(&self, host: &dyn Host, name: &str) -> Result<()> {
+        self.ask(host, &format!("DROP DATABASE IF EXISTS {}", quoted(name))).await.map(drop)
     }
 
     /// What is dumped for `databases`, each as plain SQL that cleans away what it makes.

@@ -1,6 +1,9 @@
 //! `bosh-backup` on a real director, reached by ssh.
+#![expect(clippy::panic, reason = "a test fails with what it saw")]
 
+mod killed;
 mod manual;
+mod restored;
 mod scene;
 mod whole;
 mod wrong;

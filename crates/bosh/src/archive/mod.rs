@@ -3,6 +3,7 @@
 mod contents;
 mod draft;
 mod manifest;
+mod member;
 mod shelf;
 mod verify;
 
@@ -13,6 +14,7 @@ use backup_core::{Compression, Error, Result};
 pub use self::contents::{Contents, added};
 pub use self::draft::{Draft, sweep};
 pub use self::manifest::{Dump, Manifest, manifest_of};
+pub(crate) use self::member::member;
 pub use self::shelf::{Listed, list};
 pub use self::verify::{Verified, verify};
 

@@ -18,6 +18,8 @@ pub struct Verified {
     pub members: u64,
     /// The bytes of its files.
     pub bytes: u64,
+    /// The dumps of databases in it, by their paths: what lies in `dbs` and is called as microbosh-simple-backup calls dumps.
+    pub dumps: Vec<String>,
     /// What is known of it; `None` of an archive without a manifest, whose bytes are compared with nothing.
     pub manifest: Option<Manifest>,
 }
@@ -37,21 +39,22 @@ pub async fn verify(cx: &Context, path: &Path) -> Result<Verified> {
         manifest.iter().flat_map(|manifest| &manifest.dumps).map(|dump| (dump.path.clone().into_bytes(), dump.size)).collect();
     cx.tell(Event::Stage { what: "read the archive" });
     let walked = read_blocking(plain, move |reader| {
-        let (mut members, mut bytes, mut wanted) = (0, 0, wanted);
+        let (mut members, mut bytes, mut dumps, mut wanted) = (0, 0, Vec::new(), wanted);
         walk(reader, |path, size| {
             (members, bytes) = (members + 1, bytes + size);
+            dumps.extend(is_dump(path).map(str::to_owned));
             if wanted.get(path) == Some(&size) {
                 wanted.remove(path);
             }
             Ok(())
         })?;
-        Ok((members, bytes, wanted.into_keys().next()))
+        Ok((members, bytes, dumps, wanted.into_keys().next()))
     });
     let damaged = |what: &str| {
         Error::damaged(format!("the archive {} {what}", path.display()))
             .with_hint("restore from another one, and look at the disk")
     };
-    let (members, bytes, missing) = match cx.unless_cancelled(walked).await {
+    let (members, bytes, dumps, missing) = match cx.unless_cancelled(walked).await {
         Err(error) if error.kind() == Kind::Damaged => return Err(damaged("is not whole").with_source(error)),
         walked => walked.doing(doing)?,
     };
@@ -63,16 +66,24 @@ pub async fn verify(cx: &Context, path: &Path) -> Result<Verified> {
     match missing {
         _ if members == 0 => Err(damaged("has nothing in it")),
         Some(path) => Err(damaged(&format!("has no {} of the size that its manifest tells", path.escape_ascii()))),
-        None => Ok(Verified { members, bytes, manifest }),
+        None => Ok(Verified { members, bytes, dumps, manifest }),
     }
 }
 
+/// The path of a member, if it is a dump: `dbs/postgres_20261122101500.dump.all`.
+fn is_dump(path: &[u8]) -> Option<&str> {
+    let path = str::from_utf8(path).ok()?;
+    let name = path.strip_prefix("dbs/").filter(|name| !name.contains('/'))?;
+    (name.starts_with("postgres_") && name.contains(".dump.")).then_some(path)
+}
+
 /// The file, and how it is compressed: its first bytes say it.
-async fn opened(path: &Path) -> Result<(Body, Compression)> {
+pub(super) async fn opened(path: &Path) -> Result<(Body, Compression)> {
     let doing = || format!("read the archive {}", path.display());
     let mut file = match File::open(path).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::new(Kind::NotFound, format!("there is no archive {}", path.display())));
+            return Err(Error::new(Kind::NotFound, format!("there is no archive {}", path.display()))
+                .with_hint("see which there are with the list command"));
         }
         file => file.doing(doing)?,
     };

@@ -32,21 +32,22 @@ impl Run<'_> {
         make.doing(|| format!("use the cache {}", cache.display()))?;
         let added = self.output_is_good()?;
         self.programs_are_gnu().await?;
-        let services = backup.services(&self.progress);
+        let director = &backup.director;
+        let services = director.services(&self.progress);
         let units = services.running().await.doing(|| "ask what runs on the director")?;
         if units.is_empty() {
-            return Err(Error::failed(format!("no service runs on {}", backup.host.name()))
+            return Err(Error::failed(format!("no service runs on {}", director.host.name()))
                 .with_hint("start them, or see whether another backup goes on: an earlier one may be brought back by resume"));
         }
         let mut postgres = None;
         if backup.databases != Databases::None {
-            if backup.mode == Mode::Offline && !units.contains(&self.postgres()) {
-                let service = &backup.postgres.service;
-                return Err(Error::failed(format!("{service} does not run on {}", backup.host.name()))
+            if backup.mode == Mode::Offline && !units.contains(&director.database()) {
+                let service = &director.postgres.service;
+                return Err(Error::failed(format!("{service} does not run on {}", director.host.name()))
                     .with_hint("start it, or let DBS be empty: then no database is dumped"));
             }
-            postgres = Some(backup.postgres.version(&*backup.host).await?);
-            backup.postgres.has(&*backup.host, &backup.databases).await?;
+            postgres = Some(director.postgres.version(&*director.host).await?);
+            director.postgres.has(&*director.host, &backup.databases).await?;
         }
         Ok(Ready { units, postgres, added })
     }
@@ -80,7 +81,7 @@ impl Run<'_> {
 
     /// Whether `find` and `tar` are there, are GNU's, and may be run as root.
     async fn programs_are_gnu(&self) -> Result<()> {
-        let host = &self.backup.host;
+        let host = &self.backup.director.host;
         for program in ["find", "tar"] {
             let answer = host.answer(&Command::new(program).arg("--version").sudo()).await?;
             let said = answer.stderr.split_whitespace().collect::<Vec<_>>().join(" ");

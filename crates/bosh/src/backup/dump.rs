@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use backup_core::{Doing, Event, Result, Tally};
 use tempfile::TempDir;
@@ -14,9 +13,6 @@ use crate::copy::read_blocking;
 
 /// What a folder begins with in which dumps lie until they count.
 pub(super) const UNFINISHED: &str = ".dbs-";
-
-/// How long PostgreSQL may take from when monit finds it running to when it answers.
-const RECOVERY: Duration = Duration::from_secs(600);
 
 /// Dumps that are whole, in a folder that goes unless they are kept.
 #[derive(Debug)]
@@ -31,15 +27,15 @@ impl Run<'_> {
         let backup = self.backup;
         let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&backup.cache);
         let folder = folder.doing(|| format!("make a folder in {}", backup.cache.display()))?;
-        self.cx.unless_cancelled(self.answering()).await?;
-        let wanted = backup.postgres.dumps(&backup.databases)?;
+        self.cx.unless_cancelled(backup.director.answers(&self.cx)).await?;
+        let wanted = backup.director.postgres.dumps(&backup.databases)?;
         self.cx.tell(Event::Begun { what: "dump", parts: wanted.len(), bytes: None });
         let mut dumps = Vec::new();
         for wanted in wanted {
             let name = format!("postgres_{}.dump.{}", backup.stamp(), wanted.ending);
             let write = async {
                 let tally = Tally::default();
-                let body = Box::pin(tally.of(wanted.run(&*backup.host).await?));
+                let body = Box::pin(tally.of(wanted.run(&*backup.director.host).await?));
                 self.write(body, &folder.path().join(&name)).await?;
                 Ok(tally.get())
             };
@@ -48,20 +44,6 @@ impl Run<'_> {
             dumps.push(Dump { path: format!("dbs/{name}"), size, sha256 });
         }
         Ok(Dumped { folder, dumps })
-    }
-
-    /// Returns once PostgreSQL answers: monit finds it running before it has recovered.
-    async fn answering(&self) -> Result<()> {
-        let since = Instant::now();
-        loop {
-            match self.backup.postgres.version(&*self.backup.host).await {
-                Err(_) if since.elapsed() < RECOVERY.min(self.backup.settings.time_limit) => {
-                    self.cx.tell(Event::Stage { what: "wait until postgres answers" });
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                answer => return answer.map(drop),
-            }
-        }
     }
 
     async fn write(&self, body: backup_core::Body, path: &Path) -> Result<()> {

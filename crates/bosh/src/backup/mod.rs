@@ -5,36 +5,24 @@ mod dump;
 mod kept;
 mod run;
 mod step;
-mod told;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use backup_core::{Lifecycle, Name};
-use backup_host::Host;
+use backup_core::Name;
 use jiff::Zoned;
 
 pub use self::run::Taken;
 pub use self::step::Step;
 use crate::config::{Databases, Mode};
-use crate::{Copy, Filter, Guard, Guarded, Postgres, Progress, Services, Settings};
+use crate::{Copy, Director, Filter};
 
 /// A backup of a director into a cache on this machine, and an archive of that, in the layout of microbosh-simple-backup.
 ///
 /// In the cache `vcap` is `/var/vcap` of the director, `dbs` has the dumps, `_date.control` tells when it was taken.
 #[derive(Debug, Clone)]
 pub struct Backup {
-    /// Which director it is: the same for all backups of it, as there is one at a time.
-    pub director: Name,
     /// The director.
-    pub host: Arc<dyn Host>,
-    /// What stops and starts its services.
-    pub settings: Settings,
-    /// How long the guard waits there for a sign of life before it starts services again; whole seconds.
-    pub lease: Duration,
-    /// The longest that services may be stopped, whatever the run does; whole seconds.
-    pub max_pause: Duration,
+    pub director: Director,
     /// Whether services are stopped.
     pub mode: Mode,
     /// The folder on this machine that becomes what the director has.
@@ -45,8 +33,6 @@ pub struct Backup {
     pub emptied: bool,
     /// Which databases are dumped.
     pub databases: Databases,
-    /// What dumps them.
-    pub postgres: Postgres,
     /// The archive; none is made if there is none.
     pub output: Option<PathBuf>,
     /// Files of this machine that go into the archive too, as [`archive::added`](crate::archive::added) has them.
@@ -77,21 +63,6 @@ impl Backup {
             (Step::Archive, self.output.is_some()),
         ];
         steps.into_iter().filter(|(_, is)| *is).map(|(step, _)| step).collect()
-    }
-
-    /// Its services, with the guard that brings them back: what [`recover`](backup_core::recover()) and
-    /// [`resume`](backup_core::resume()) take too.
-    pub fn lifecycle(&self, progress: &Progress) -> Arc<dyn Lifecycle> {
-        Arc::new(Guarded::new(Arc::new(self.services(progress)), self.guard(), progress.clone()))
-    }
-
-    /// The guard that a run leaves on the director.
-    pub fn guard(&self) -> Guard {
-        Guard::new(self.host.clone(), &self.director, self.lease, self.max_pause)
-    }
-
-    fn services(&self, progress: &Progress) -> Services {
-        Services::new(self.host.clone(), self.settings.clone()).with_progress(progress.clone())
     }
 
     fn copy(&self, name: Name) -> Copy {

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backup_core::{Context, Doing, Error, Event, Journal, Lifecycle, Name, OnFailure, Result, Unit, paused, recover};
+use backup_core::{Context, Doing, Error, Event, Journal, Lifecycle, Name, OnFailure, Result, paused, recover};
 
 use super::check::Ready;
 use super::dump::Dumped;
-use super::told::Told;
 use super::{Backup, Step};
 use crate::archive::{Contents, Draft, Manifest};
 use crate::config::{Databases, Mode};
 use crate::copy::Report;
+use crate::told::Told;
 use crate::{Copy, Log, Progress};
 
 /// What a run took.
@@ -61,15 +61,12 @@ impl Backup {
     ///
     /// [`Kind::Cancelled`](backup_core::Kind::Cancelled) once `cx` is: services run again then, and no archive is there.
     pub async fn run(&self, cx: &Context, journal: &Arc<Journal>) -> Result<Taken> {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let host = host.split('.').next().unwrap_or_default();
-        let name = format!("bosh-backup_{host}_{}.log", self.started.strftime("%Y-%m-%d-%H%M%S"));
-        let log = Arc::new(Log::create(&self.log_path, &name)?);
-        log.line(&format!("{} backs up {}", self.program, self.director));
+        let log = Arc::new(Log::of_run(&self.log_path, "bosh-backup", &self.started)?);
+        log.line(&format!("{} backs up {}", self.program, self.director.name));
         let progress = Progress::default();
         let told = Told { whom: cx.monitor.clone(), log: log.clone(), progress: progress.clone() };
         let cx = Context { monitor: Arc::new(told), ..cx.clone() };
-        let lifecycle = self.lifecycle(&progress);
+        let lifecycle = self.director.lifecycle(&progress);
         let [copy, dump, archive] = ["vcap", "dump", "archive"].map(str::parse::<Name>);
         let copy = self.copy(copy?);
         let run = Run { backup: self, cx, log: log.clone(), progress, lifecycle, copy, dump: dump?, archive: archive? };
@@ -116,7 +113,7 @@ impl Run<'_> {
     }
 
     fn manifest(&self, ready: &Ready) -> Manifest {
-        let director = self.backup.director.as_str();
+        let director = self.backup.director.name.as_str();
         let manifest = Manifest::new(self.backup.program.clone(), director, self.backup.started.timestamp());
         Manifest { postgres: ready.postgres.clone(), ..manifest }
     }
@@ -130,7 +127,7 @@ impl Run<'_> {
             dumped = Some(self.dump().await?);
         }
         self.begin(Step::Copy);
-        let copied = self.copy.run(cx, &*backup.host).await?;
+        let copied = self.copy.run(cx, &*backup.director.host).await?;
         let dumps = self.keep(dumped).await?;
         let manifest = self.manifest(ready);
         let manifest =
@@ -141,12 +138,12 @@ impl Run<'_> {
     async fn offline(&self, journal: &Arc<Journal>, ready: &Ready) -> Result<Taken> {
         let (backup, cx) = (self.backup, &self.cx);
         self.begin(Step::Copy);
-        let copied = self.copy.run(cx, &*backup.host).await?;
+        let copied = self.copy.run(cx, &*backup.director.host).await?;
         self.begin(Step::Stop);
         let work = async {
-            let longest = tokio::time::timeout(backup.max_pause, Box::pin(self.while_stopped())).await;
+            let longest = tokio::time::timeout(backup.director.max_pause, Box::pin(self.while_stopped())).await;
             longest.unwrap_or_else(|_| {
-                let seconds = backup.max_pause.as_secs();
+                let seconds = backup.director.max_pause.as_secs();
                 Err(Error::failed(format!("services were stopped for the {seconds} s that they may be, and it was not done"))
                     .with_hint("give it longer with --max-pause"))
             })
@@ -180,14 +177,14 @@ impl Run<'_> {
         };
         let dump_time = dumped.as_ref().map(|_| since.elapsed()).unwrap_or_default();
         self.begin(Step::CopyChanges);
-        let settled = self.copy.settle(&self.cx, &*self.backup.host).await?;
+        let settled = self.copy.settle(&self.cx, &*self.backup.director.host).await?;
         Ok(Stopped { since, dump_time, dumped, settled })
     }
 
     /// Dumps with nothing running but PostgreSQL.
     async fn dump_alone(&self) -> Result<Dumped> {
-        let services = self.backup.services(&self.progress);
-        let postgres = [self.postgres()];
+        let services = self.backup.director.services(&self.progress);
+        let postgres = [self.backup.director.database()];
         self.begin(Step::StartPostgres);
         services.resume(&postgres).await.doing(|| Step::StartPostgres.name())?;
         self.begin(Step::Dump);
@@ -195,10 +192,5 @@ impl Run<'_> {
         self.begin(Step::StopPostgres);
         services.pause(&postgres).await.doing(|| Step::StopPostgres.name())?;
         Ok(dumped)
-    }
-
-    /// PostgreSQL as a service.
-    pub(super) fn postgres(&self) -> Unit {
-        Unit(format!("monit/{}", self.backup.postgres.service))
     }
 }

@@ -27,7 +27,7 @@ use backup_core::Name;
 use crate::Filter;
 
 pub(crate) use bridge::{blocking, read as read_blocking};
-pub(crate) use pax::walk;
+pub(crate) use pax::{extract, walk};
 pub use report::Report;
 
 /// A copy of a tree of a host in a local folder, the cache: first all of it, then only what changed.

@@ -46,6 +46,26 @@ pub(crate) fn walk(reader: impl Read, mut each: impl FnMut(&[u8], u64) -> Result
     Ok(archive.finish()?)
 }
 
+/// Hands over what the file `path` of an archive has, and reads no further. Whether it is there.
+pub(crate) fn extract(reader: impl Read, path: &[u8], mut each: impl FnMut(&[u8]) -> io::Result<()>) -> Result<bool> {
+    let mut archive = Archive::new(reader);
+    while let Some(member) = archive.next()? {
+        if member.path.strip_prefix(b"./").unwrap_or(&member.path) != path || member.kind != Type::File || member.is_link {
+            continue;
+        }
+        let mut end = 0;
+        archive.content(&member, |start, bytes| {
+            if start != end {
+                return Err(damaged("has holes where none can be"));
+            }
+            end += bytes.len() as u64;
+            each(bytes)
+        })?;
+        return if end == member.size { Ok(true) } else { Err(damaged("has holes where none can be").into()) };
+    }
+    Ok(false)
+}
+
 /// Reads members one after the other.
 #[derive(Debug)]
 pub(super) struct Archive<R> {

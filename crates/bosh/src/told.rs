@@ -8,10 +8,10 @@ use crate::{Log, Progress};
 
 /// Tells `whom` and the log, and counts whatever happens.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) whom: Arc<dyn Monitor>,
-    pub(super) log: Arc<Log>,
-    pub(super) progress: Progress,
+pub(crate) struct Told {
+    pub(crate) whom: Arc<dyn Monitor>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) progress: Progress,
 }
 
 impl Monitor for Told {

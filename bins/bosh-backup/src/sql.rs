@@ -1,0 +1,420 @@
+//! Dumps of a director, read as SQL: what is in them, and one database of them under another name.
+
+use async_trait::async_trait;
+use backup_bosh::restore::{Dumps, Found, Inspected, Wanted};
+use backup_core::{Body, Error, Result, body};
+use backup_pg::script::{Item, MetaCommand, Scanner, Statement};
+use tokio::io::AsyncWriteExt;
+
+/// The comments with which a dump of all databases begins and ends, and one of a database ends (`src/bin/pg_dump/pg_dumpall.c`,
+/// `pg_backup_archiver.c`).
+const CLUSTER: &str = "-- PostgreSQL database cluster dump";
+const CLUSTER_COMPLETE: &str = "-- PostgreSQL database cluster dump complete";
+const COMPLETE: &str = "-- PostgreSQL database dump complete";
+const VERSION: &str = "-- Dumped from database version ";
+
+/// Reads dumps with the scanner of our own dumps.
+#[derive(Debug)]
+pub(crate) struct Sql;
+
+#[async_trait]
+impl Dumps for Sql {
+    async fn inspect(&self, dump: Body) -> Result<Inspected> {
+        let mut scanner = Scanner::new(dump);
+        let mut inspected = Inspected::default();
+        let mut current: Option<String> = None;
+        let (mut cluster, mut complete) = (false, false);
+        while let Some(item) = scanner.next().await? {
+            let comments = String::from_utf8_lossy(item.leading()).into_owned();
+            let has = |line: &str| comments.lines().any(|comment| comment == line);
+            cluster |= current.is_none() && has(CLUSTER);
+            // Whatever follows shows that it was not the end.
+            complete = match &item {
+                Item::Blank(_) | Item::Meta(_) if has(if cluster { CLUSTER_COMPLETE } else { COMPLETE }) => true,
+                Item::Blank(_) => complete,
+                Item::Meta(meta) if matches!(meta.command(), MetaCommand::Unrestrict(_)) => complete,
+                _ => false,
+            };
+            if inspected.version.is_none() {
+                let version = comments.lines().find_map(|line| line.strip_prefix(VERSION));
+                inspected.version = version.and_then(|version| version.split(' ').next()).map(str::to_owned);
+            }
+            match &item {
+                Item::Meta(meta) => {
+                    if let MetaCommand::Connect { database: Some(name) } = meta.command() {
+                        let name = text(name)?;
+                        if !inspected.databases.iter().any(|found| found.name == name) {
+                            inspected.databases.push(Found { name: name.clone(), rows: 0, bytes: 0 });
+                        }
+                        current = Some(name);
+                    }
+                }
+                Item::Statement(statement) if statement.head().starts_with("create role ") => {
+                    inspected.roles.extend(name_after(statement.sql(), b"CREATE ROLE ").map(|(name, _)| name));
+                }
+                _ => {}
+            }
+            let found = inspected.databases.iter_mut().find(|found| Some(&found.name) == current.as_ref());
+            if let Some(found) = found {
+                found.bytes += item.raw().len() as u64;
+                if let Item::Data(rows) = &item {
+                    found.rows += rows.iter().filter(|byte| **byte == b'\n').count() as u64;
+                }
+            }
+        }
+        match complete {
+            true => Ok(inspected),
+            false => Err(Error::damaged("the dump does not say that it is complete")
+                .with_hint("whoever wrote it broke off: restore from another archive")),
+        }
+    }
+
+    fn script(&self, dump: Body, wanted: &Wanted) -> Body {
+        let mut choice =
+            Excerpt { wanted: wanted.clone(), connected: false, making: false, made: false, inside: false, whole: false };
+        body::piped(move |mut writer| async move {
+            let mut scanner = Scanner::new(dump);
+            // To the end: that the dump is whole shows there.
+            while let Some(item) = scanner.next().await? {
+                for piece in choice.of(&item)? {
+                    writer.write_all(&piece).await?;
+                }
+            }
+            match choice.whole && !choice.inside {
+                true => Ok(()),
+                false => Err(Error::damaged(format!("the dump does not have all of {}", choice.wanted.database))),
+            }
+        })
+    }
+}
+
+/// What of a dump goes on, while it passes.
+struct Excerpt {
+    wanted: Wanted,
+    /// What passes is of some database.
+    connected: bool,
+    /// Roles are being made: all that the dump says of them, or nothing.
+    making: bool,
+    /// The database was made under its working name.
+    made: bool,
+    /// What passes is of it.
+    inside: bool,
+    /// Its end was seen.
+    whole: bool,
+}
+
+impl Excerpt {
+    /// What psql is told where the dump has `item`.
+    fn of(&mut self, item: &Item) -> Result<Vec<Vec<u8>>> {
+        if self.inside && String::from_utf8_lossy(item.leading()).lines().any(|line| line == COMPLETE) {
+            // What follows, up to the next \connect, prepares another database.
+            (self.inside, self.whole) = (false, true);
+        }
+        match item {
+            Item::Meta(meta) => {
+                let told = self.meta(meta.command())?;
+                Ok(self.made_roles(told))
+            }
+            Item::Statement(statement) if statement.is_of_roles() && !statement.head().contains(" in database ") => {
+                Ok(self.of_roles(statement.sql()))
+            }
+            Item::Statement(statement) => {
+                let told = self.statement(statement).map(line).into_iter().collect();
+                Ok(self.made_roles(told))
+            }
+            // The rest of its line belongs to a COPY.
+            Item::Copy(statement) if self.inside => Ok(vec![statement.raw().slice(statement.leading().len()..).to_vec()]),
+            Item::Data(bytes) | Item::CopyEnd(bytes) if self.inside => Ok(vec![bytes.to_vec()]),
+            Item::Copy(_) | Item::Data(_) | Item::CopyEnd(_) | Item::Blank(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn meta(&mut self, command: &MetaCommand) -> Result<Vec<Vec<u8>>> {
+        match command {
+            MetaCommand::Connect { database: Some(name) } => {
+                (self.connected, self.inside) = (true, text(name)? == self.wanted.database);
+                if !self.inside {
+                    return Ok(Vec::new());
+                }
+                let mut told = Vec::new();
+                if !self.made {
+                    // Of what every server has, older dumps do not say how it is made.
+                    told.push(line(format!("CREATE DATABASE {} TEMPLATE template0;", self.wanted.working).into_bytes()));
+                    self.made = true;
+                }
+                told.push(line(format!("\\connect {}", self.wanted.working).into_bytes()));
+                Ok(told)
+            }
+            MetaCommand::Encoding(encoding) if self.inside => {
+                let is_plain = encoding.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+                is_plain
+                    .then(|| vec![line(format!("\\encoding {encoding}").into_bytes())])
+                    .ok_or_else(|| Error::damaged(format!("the dump names an encoding that is none: {encoding:?}")))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What becomes of a statement.
+    fn statement(&mut self, statement: &Statement) -> Option<Vec<u8>> {
+        let (head, sql) = (statement.head(), statement.sql());
+        if let Some(renamed) = self.about_a_database(head, sql) {
+            return renamed;
+        }
+        match self.inside {
+            // A database made of template0 has it. pg_dump before 15 makes it nonetheless, if it was told to clean first.
+            true => (sql != b"CREATE SCHEMA public;").then(|| sql.to_vec()),
+            // What roles are to be read by.
+            false => (!self.connected && head.starts_with("set ")).then(|| sql.to_vec()),
+        }
+    }
+
+    /// `None` of what is about no database by its name; else what is to be said under the working name, if anything.
+    fn about_a_database(&mut self, head: &str, sql: &[u8]) -> Option<Option<Vec<u8>>> {
+        let starts = |words: &[&str]| words.iter().any(|word| head.starts_with(word));
+        let before: &[u8] = if starts(&["create database "]) {
+            b"CREATE DATABASE "
+        } else if starts(&["alter database ", "comment on database "]) {
+            b" DATABASE "
+        } else if starts(&["grant ", "revoke ", "security label "]) && head.contains(" on database ") {
+            b" ON DATABASE "
+        } else if starts(&["alter role ", "alter user "]) && head.contains(" in database ") {
+            b" IN DATABASE "
+        } else if starts(&["drop database ", "update pg_catalog . pg_database "]) {
+            return Some(None);
+        } else {
+            return None;
+        };
+        let Some((name, (start, end))) = name_after(sql, before) else { return Some(None) };
+        let is_made = head.starts_with("create ");
+        if name != self.wanted.database || is_made == self.made {
+            return Some(None);
+        }
+        self.made |= is_made;
+        let [front, rest] = [sql.get(..start), sql.get(end..)].map(Option::unwrap_or_default);
+        Some(Some([front, self.wanted.working.as_bytes(), rest].concat()))
+    }
+
+    /// What psql is told of roles.
+    fn of_roles(&mut self, sql: &[u8]) -> Vec<Vec<u8>> {
+        let begins = !self.making;
+        if !self.of_a_missing_role(sql) {
+            return Vec::new();
+        }
+        self.making = true;
+        let begin = begins.then(|| b"BEGIN;\n".to_vec());
+        begin.into_iter().chain([line(sql.to_vec())]).collect()
+    }
+
+    /// `told`, which is not of roles; what was said of roles counts before that.
+    fn made_roles(&mut self, mut told: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        if !told.is_empty() && std::mem::take(&mut self.making) {
+            told.insert(0, b"COMMIT;\n".to_vec());
+        }
+        told
+    }
+
+    /// Whether the statement is about a role that is to be made. A membership is of the one who gets it.
+    fn of_a_missing_role(&self, sql: &[u8]) -> bool {
+        let before: &[&[u8]] = &[b"CREATE ROLE ", b"ALTER ROLE ", b"COMMENT ON ROLE "];
+        let start = before.iter().find(|start| sql.starts_with(start));
+        let name = match start {
+            Some(start) => name_after(sql, start),
+            None if sql.starts_with(b"GRANT ") => name_after(sql, b" TO "),
+            None => None,
+        };
+        name.is_some_and(|(name, _)| self.wanted.roles.contains(&name))
+    }
+}
+
+/// A statement or command with the end of its line.
+fn line(mut sql: Vec<u8>) -> Vec<u8> {
+    sql.push(b'\n');
+    sql
+}
+
+/// The name behind the first `before`, and from where to where it stands.
+fn name_after(sql: &[u8], before: &[u8]) -> Option<(String, (usize, usize))> {
+    let start = sql.windows(before.len()).position(|window| window == before)? + before.len();
+    let rest = sql.get(start..)?;
+    let (name, length) = match rest.strip_prefix(b"\"") {
+        Some(quoted) => {
+            let (mut name, mut at) = (Vec::new(), 0);
+            loop {
+                match (quoted.get(at)?, quoted.get(at + 1)) {
+                    (b'"', Some(b'"')) => {
+                        name.push(b'"');
+                        at += 2;
+                    }
+                    (b'"', _) => break (name, at + 2),
+                    (byte, _) => {
+                        name.push(*byte);
+                        at += 1;
+                    }
+                }
+            }
+        }
+        None => {
+            let length = rest.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b';').unwrap_or(rest.len());
+            (rest.get(..length)?.to_vec(), length)
+        }
+    };
+    Some((String::from_utf8(name).ok()?, (start, start + length)))
+}
+
+fn text(name: &[u8]) -> Result<String> {
+    String::from_utf8(name.to_vec()).map_err(|_| Error::failed("the dump has a database whose name is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use backup_core::Kind;
+
+    use super::*;
+
+    /// As `pg_dumpall --clean` of PostgreSQL 15 has it, shortened.
+    const ALL: &str = r#"--
+-- PostgreSQL database cluster dump
+--
+
+\restrict abc
+SET client_encoding = 'UTF8';
+DROP DATABASE bosh;
+DROP DATABASE "we ird";
+DROP ROLE director;
+CREATE ROLE director;
+ALTER ROLE director WITH LOGIN PASSWORD 'SCRAM-SHA-256$secret';
+CREATE ROLE vcap;
+ALTER ROLE vcap WITH SUPERUSER;
+GRANT vcap TO director GRANTED BY vcap;
+
+\unrestrict abc
+\connect template1
+
+--
+-- PostgreSQL database dump
+--
+
+-- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
+
+SET statement_timeout = 0;
+
+--
+-- PostgreSQL database dump complete
+--
+
+--
+-- Database "bosh" dump
+--
+
+CREATE DATABASE bosh WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C';
+ALTER DATABASE bosh OWNER TO director;
+\connect bosh
+COMMENT ON DATABASE bosh IS 'of the DATABASE bosh';
+ALTER DATABASE bosh SET work_mem TO '8MB';
+ALTER ROLE director IN DATABASE bosh SET work_mem TO '9MB';
+\connect bosh
+SET standard_conforming_strings = on;
+CREATE SCHEMA public;
+CREATE TABLE public.instances (id integer, vm_cid text);
+COPY public.instances (id, vm_cid) FROM stdin;
+1	vm-1
+2	DROP DATABASE bosh;
+\.
+GRANT ALL ON DATABASE bosh TO director;
+
+--
+-- PostgreSQL database dump complete
+--
+
+CREATE DATABASE "we ird" WITH TEMPLATE = template0;
+\connect -reuse-previous=on "dbname='we ird'"
+CREATE TABLE public.other (id integer);
+
+--
+-- PostgreSQL database dump complete
+--
+
+--
+-- PostgreSQL database cluster dump complete
+--
+
+"#;
+
+    fn dump(text: &str) -> Body {
+        body::from_bytes(text.to_owned())
+    }
+
+    async fn script(text: &str, database: &str, roles: &[&str]) -> Result<String> {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let wanted = Wanted { database: database.into(), working: "w_1".into(), roles };
+        let script = body::to_vec(Sql.script(dump(text), &wanted), 1 << 20).await?;
+        Ok(String::from_utf8(script).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn what_a_dump_has_is_told() {
+        let inspected = Sql.inspect(dump(ALL)).await.expect("whole");
+        let databases: Vec<_> = inspected.databases.iter().map(|found| (found.name.as_str(), found.rows)).collect();
+        assert_eq!(databases, [("template1", 0), ("bosh", 2), ("we ird", 0)]);
+        assert_eq!(inspected.roles, ["director", "vcap"]);
+        assert_eq!(inspected.version.as_deref(), Some("15.18"));
+    }
+
+    #[tokio::test]
+    async fn a_dump_that_breaks_off_anywhere_is_damaged() {
+        let end = ALL.len() - "\n--\n\n".len();
+        for cut in 0..end {
+            let error = Sql.inspect(dump(&ALL[..cut])).await.expect_err("cut");
+            assert_eq!(error.kind(), Kind::Damaged, "cut at {cut}: {error}");
+        }
+        // What follows the end shows that it was none.
+        let more = format!("{ALL}CREATE ROLE x;\n");
+        assert_eq!(Sql.inspect(dump(&more)).await.expect_err("it goes on").kind(), Kind::Damaged);
+        // The words of the end among rows are none either.
+        let (start, _) = ALL.split_once("\\.").expect("rows");
+        let rows = format!("{start}-- PostgreSQL database cluster dump complete\n\\.\n");
+        assert_eq!(Sql.inspect(dump(&rows)).await.expect_err("cut").kind(), Kind::Damaged);
+    }
+
+    #[tokio::test]
+    async fn one_database_comes_out_under_another_name_and_nothing_touches_what_is_there() {
+        let script = script(ALL, "bosh", &["director"]).await.expect("whole");
+        let expected = "SET client_encoding = 'UTF8';\n\
+            BEGIN;\nCREATE ROLE director;\nALTER ROLE director WITH LOGIN PASSWORD 'SCRAM-SHA-256$secret';\nGRANT vcap TO director GRANTED BY vcap;\nCOMMIT;\n\
+            CREATE DATABASE w_1 WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C';\nALTER DATABASE w_1 OWNER TO director;\n\
+            \\connect w_1\nCOMMENT ON DATABASE w_1 IS 'of the DATABASE bosh';\nALTER DATABASE w_1 SET work_mem TO '8MB';\n\
+            ALTER ROLE director IN DATABASE w_1 SET work_mem TO '9MB';\n\
+            \\connect w_1\nSET standard_conforming_strings = on;\n\
+            CREATE TABLE public.instances (id integer, vm_cid text);\nCOPY public.instances (id, vm_cid) FROM stdin;\n\
+            1\tvm-1\n2\tDROP DATABASE bosh;\n\\.\nGRANT ALL ON DATABASE w_1 TO director;\n";
+        assert_eq!(script, expected);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_any_name_comes_out_and_none_that_is_not_there() {
+        let other = script(ALL, "we ird", &[]).await.expect("whole");
+        assert!(
+            other.ends_with(
+                "CREATE DATABASE w_1 WITH TEMPLATE = template0;\n\\connect w_1\nCREATE TABLE public.other (id integer);\n"
+            ),
+            "{other}"
+        );
+        assert!(!other.contains("ROLE") && !other.contains("instances"), "{other}");
+        // As PostgreSQL 9.0 begins with, and of what nobody makes.
+        let template = script(ALL, "template1", &[]).await.expect("whole");
+        assert!(template.contains("CREATE DATABASE w_1 TEMPLATE template0;\n\\connect w_1\n"), "{template}");
+        for (text, database) in [(ALL, "nosuch"), (ALL.split_once("\nGRANT ALL").expect("a part").0, "bosh")] {
+            assert_eq!(script(text, database, &[]).await.expect_err("not all of it").kind(), Kind::Damaged);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_would_run_a_program_is_no_dump() {
+        for bad in ["\\! touch /tmp/x", "\\copy t from program 'x'", "SELECT 1 \\g |sh", "\\connect `id`"] {
+            let text = ALL.replacen("CREATE SCHEMA public;", bad, 1);
+            Sql.inspect(dump(&text)).await.expect_err(bad);
+            script(&text, "bosh", &[]).await.expect_err(bad);
+        }
+    }
+}
