@@ -18,17 +18,11 @@ pub(crate) struct Restore {
     server: String,
     #[command(flatten)]
     meant: Meant,
-    /// Add the users and roles too, of the database alone if one is named; those that are there stay as they are
-    #[arg(long, conflicts_with_all = ["rename", "collections"])]
-    users: bool,
-    /// Leave each collection as it was while it was read: what happened meanwhile is not replayed
-    #[arg(long)]
-    no_replay: bool,
     #[command(flatten)]
     unseal: UnsealArgs,
 }
 
-/// What of it, under which names, and how fast.
+/// What of it, under which names, of when, and how fast.
 #[derive(Debug, Args)]
 pub(crate) struct Meant {
     /// Only this database
@@ -46,14 +40,20 @@ pub(crate) struct Meant {
     /// How many collections are restored at the same time
     #[arg(long, value_name = "N", default_value_t = RestoreOptions::default().jobs)]
     jobs: usize,
+    /// Add the users and roles too, of the database alone if one is named; those that are there stay as they are
+    #[arg(long, conflicts_with_all = ["rename", "collections"])]
+    users: bool,
+    /// Leave each collection as it was while it was read: what happened meanwhile is not replayed
+    #[arg(long)]
+    no_replay: bool,
 }
 
 impl Meant {
     /// As the library has it.
     pub(crate) fn into_parts(self) -> (Selection, RestoreOptions) {
-        let Self { database, collections, rename, as_collection, jobs } = self;
-        let selection = Selection { database, collections, as_database: rename, as_collection, users: false };
-        (selection, RestoreOptions { jobs, ..RestoreOptions::default() })
+        let Self { database, collections, rename, as_collection, jobs, users, no_replay } = self;
+        let selection = Selection { database, collections, as_database: rename, as_collection, users };
+        (selection, RestoreOptions { jobs, replay: !no_replay, ..RestoreOptions::default() })
     }
 }
 
@@ -64,8 +64,6 @@ impl Restore {
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &self.wanted.which).await?;
         let (selection, options) = self.meant.into_parts();
-        let selection = Selection { users: self.users, ..selection };
-        let options = RestoreOptions { replay: !self.no_replay, ..options };
         let target = Target { config: connection.config(&self.server)?, selection, options };
         let restored = Box::pin(restore(cx, &repo, job, id, &target)).await?;
         Ok(face.report.restored(id, &restored)?)

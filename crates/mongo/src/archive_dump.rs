@@ -12,6 +12,7 @@ use crate::archive::{Archive, Archived, MAGIC, Piece};
 use crate::described::Described;
 use crate::digest::Counted;
 use crate::dump::{Dump, Listed};
+use crate::dump_archive::OPLOG;
 use crate::facts::CollectionType;
 use crate::layout::BUCKETS;
 use crate::stored_name::{check_collection, check_database};
@@ -28,6 +29,7 @@ pub struct ArchiveDump {
     key: Key,
     /// By database and collection.
     collections: BTreeMap<(String, String), Found>,
+    has_oplog: bool,
 }
 
 /// A collection in an archive.
@@ -41,13 +43,33 @@ pub(crate) struct Found {
 impl ArchiveDump {
     /// Reads the archive to its end: [`Kind::Damaged`] where it breaks off or contradicts itself.
     pub async fn open(sink: Arc<dyn Sink>, key: Key) -> Result<Self> {
-        let collections = read_through(&*sink, &key).await.doing(|| format!("read {key}"))?;
-        Ok(Self { sink, key, collections })
+        let (collections, has_oplog) = read_through(&*sink, &key).await.doing(|| format!("read {key}"))?;
+        Ok(Self { sink, key, collections, has_oplog })
     }
 
     fn found(&self, listed: &Listed) -> Result<&Found> {
         let key = (listed.database.clone(), listed.collection.clone());
         self.collections.get(&key).ok_or_else(|| Error::new(Kind::NotFound, format!("{} has no {listed}", self.key)))
+    }
+
+    /// The documents that come as those of `source` in `database`.
+    fn source(&self, database: &str, source: &str) -> Body {
+        let (sink, key, database, source) = (self.sink.clone(), self.key.clone(), database.to_owned(), source.to_owned());
+        body::piped(move |mut writer| async move {
+            let mut archive = open(&*sink, &key).await?;
+            let mut buffer = Vec::new();
+            while let Some(piece) = archive.next(&mut buffer).await? {
+                let (Piece::Document(number) | Piece::End(number)) = piece;
+                let is_it =
+                    archive.collections().get(number).is_some_and(|it| it.database == database && it.collection == source);
+                match piece {
+                    Piece::Document(_) if is_it => writer.write_all(&buffer).await?,
+                    Piece::End(_) if is_it => return Ok(()),
+                    _ => {}
+                }
+            }
+            Err(Error::damaged(format!("{key} does not have {database}.{source} any more")))
+        })
     }
 }
 
@@ -70,23 +92,14 @@ impl Dump for ArchiveDump {
     }
 
     async fn documents(&self, listed: &Listed) -> Result<Body> {
-        let Some((source, _)) = &self.found(listed)?.documents else { return Ok(body::from_bytes("")) };
-        let (sink, key, database, source) = (self.sink.clone(), self.key.clone(), listed.database.clone(), source.clone());
-        Ok(body::piped(move |mut writer| async move {
-            let mut archive = open(&*sink, &key).await?;
-            let mut buffer = Vec::new();
-            while let Some(piece) = archive.next(&mut buffer).await? {
-                let (Piece::Document(number) | Piece::End(number)) = piece;
-                let is_it =
-                    archive.collections().get(number).is_some_and(|it| it.database == database && it.collection == source);
-                match piece {
-                    Piece::Document(_) if is_it => writer.write_all(&buffer).await?,
-                    Piece::End(_) if is_it => return Ok(()),
-                    _ => {}
-                }
-            }
-            Err(Error::damaged(format!("{key} does not have {database}.{source} any more")))
-        }))
+        match &self.found(listed)?.documents {
+            Some((source, _)) => Ok(self.source(&listed.database, source)),
+            None => Ok(body::from_bytes("")),
+        }
+    }
+
+    async fn oplog(&self) -> Result<Option<Body>> {
+        Ok(self.has_oplog.then(|| self.source("", OPLOG)))
     }
 }
 
@@ -116,7 +129,8 @@ pub(crate) async fn decompressed(body: Body) -> Result<Body> {
     Ok(body::worded(gzip, |error| Error::damaged("its gzip breaks off or is none").with_source(error)))
 }
 
-async fn read_through(sink: &dyn Sink, key: &Key) -> Result<BTreeMap<(String, String), Found>> {
+/// What is in the archive, and whether it has an oplog.
+async fn read_through(sink: &dyn Sink, key: &Key) -> Result<(BTreeMap<(String, String), Found>, bool)> {
     let mut archive = open(sink, key).await?;
     let mut counted: Vec<Option<Counted>> = Vec::new();
     let mut buffer = Vec::new();
@@ -129,7 +143,12 @@ async fn read_through(sink: &dyn Sink, key: &Key) -> Result<BTreeMap<(String, St
             counted.add(&buffer);
         }
     }
-    found(archive.collections(), counted)
+    Ok((found(archive.collections(), counted)?, has_oplog(archive.collections())))
+}
+
+/// Whether the oplog is among what an archive has. It belongs to no database.
+pub(crate) fn has_oplog(archived: &[Archived]) -> bool {
+    archived.iter().any(|archived| archived.database.is_empty() && archived.collection == OPLOG)
 }
 
 /// The collections of an archive, and what was counted of them in this order, if it was.
@@ -137,7 +156,7 @@ pub(crate) fn found(archived: &[Archived], mut counted: Vec<Option<Counted>>) ->
     counted.resize(archived.len(), None);
     let mut collections = BTreeMap::<_, Found>::new();
     for (archived, counted) in archived.iter().zip(counted) {
-        // The oplog belongs to no database.
+        // It is no collection.
         if archived.database.is_empty() {
             continue;
         }

@@ -12,7 +12,7 @@ use crate::facts::{CollectionType, Content, PartFacts};
 use crate::layout::BUCKETS;
 
 /// The name of the oplog in an archive, where it belongs to no database.
-const OPLOG: &str = "oplog";
+pub(crate) const OPLOG: &str = "oplog";
 
 /// A collection, or the oplog, and the parts that it is made of.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! A folder of mongodump as a dump: `DATABASE/COLLECTION.bson` and `.metadata.json`, each as it is or as gzip.
+//! A folder of mongodump as a dump: `DATABASE/COLLECTION.bson` and `.metadata.json`, `oplog.bson`, each as it is or as gzip.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub struct FolderDump {
     root: PathBuf,
     /// By database and collection.
     collections: BTreeMap<(String, String), Found>,
+    /// Where the oplog is, if there is one.
+    oplog: Option<String>,
 }
 
 impl FolderDump {
@@ -31,7 +33,7 @@ impl FolderDump {
     /// [`Kind::Damaged`] where documents are none or break off, [`Kind::NotFound`] if it holds no collection.
     pub async fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        let mut files = Files::default();
+        let (mut files, mut oplog) = (Files::default(), None);
         for path in paths(&root).await.doing(|| format!("list {}", root.display()))? {
             match Member::of(path.strip_suffix(GZIP).unwrap_or(&path))? {
                 Some(Member::Metadata(stem)) => {
@@ -42,7 +44,9 @@ impl FolderDump {
                     let counted = documents::count(read(&root, &path).await?, &path).await?;
                     files.count(stem, &path, counted)?;
                 }
-                Some(Member::Prelude | Member::Oplog) | None => {}
+                Some(Member::Oplog) if oplog.is_some() => return Err(Error::damaged(format!("{path} is there twice"))),
+                Some(Member::Oplog) => oplog = Some(path),
+                Some(Member::Prelude) | None => {}
             }
         }
         let collections = files.collections()?;
@@ -50,7 +54,7 @@ impl FolderDump {
             let error = Error::new(Kind::NotFound, format!("there is no DATABASE/COLLECTION.bson in {}", root.display()));
             return Err(error.with_hint("name the folder that mongodump has made, by default dump"));
         }
-        Ok(Self { root, collections })
+        Ok(Self { root, collections, oplog })
     }
 
     fn found(&self, listed: &Listed) -> Result<&Found> {
@@ -75,13 +79,21 @@ impl Dump for FolderDump {
             None => Ok(body::from_bytes("")),
         }
     }
+
+    async fn oplog(&self) -> Result<Option<Body>> {
+        match &self.oplog {
+            Some(path) => Ok(Some(read(&self.root, path).await?)),
+            None => Ok(None),
+        }
+    }
 }
 
-/// What lies in `root` and in the folders in it, as mongodump names it: `DATABASE/FILE`.
+/// What lies in `root` and in the folders in it, as mongodump names it: `FILE` and `DATABASE/FILE`.
 async fn paths(root: &Path) -> Result<Vec<String>> {
     let mut paths = Vec::new();
     for folder in names(root).await? {
         if !tokio::fs::metadata(root.join(&folder)).await.doing(|| format!("look at {folder}"))?.is_dir() {
+            paths.push(folder);
             continue;
         }
         for file in names(&root.join(&folder)).await? {

@@ -30,6 +30,8 @@ pub struct TarDump {
     key: Key,
     /// By database and collection.
     collections: BTreeMap<(String, String), Found>,
+    /// The path of the oplog, if there is one.
+    oplog: Option<String>,
 }
 
 impl TarDump {
@@ -37,14 +39,27 @@ impl TarDump {
     ///
     /// [`Kind::Damaged`] where it breaks off, where a file is there twice, and where documents are none.
     pub async fn open(sink: Arc<dyn Sink>, key: Key) -> Result<Self> {
-        let all = read_through(&*sink, &key).await.doing(|| format!("read {key}"))?;
-        let collections = all.collections()?;
-        Ok(Self { sink, key, collections })
+        let (files, oplog) = read_through(&*sink, &key).await.doing(|| format!("read {key}"))?;
+        Ok(Self { sink, key, collections: files.collections()?, oplog })
     }
 
     fn found(&self, listed: &Listed) -> Result<&Found> {
         let key = (listed.database.clone(), listed.collection.clone());
         self.collections.get(&key).ok_or_else(|| Error::new(Kind::NotFound, format!("{} has no {listed}", self.key)))
+    }
+
+    /// What lies at `path`: found by reading the archive from its beginning.
+    fn member(&self, path: &str) -> Body {
+        let (sink, key, path) = (self.sink.clone(), self.key.clone(), path.to_owned());
+        body::piped(move |mut writer| async move {
+            let mut tar = open(&*sink, &key).await?;
+            while let Some(member) = tar.next().await? {
+                if member.path == path {
+                    return tar.copy(&mut writer).await;
+                }
+            }
+            Err(Error::damaged(format!("{key} does not have {path} any more")))
+        })
     }
 }
 
@@ -59,17 +74,14 @@ impl Dump for TarDump {
     }
 
     async fn documents(&self, listed: &Listed) -> Result<Body> {
-        let Some((path, _)) = &self.found(listed)?.documents else { return Ok(body::from_bytes("")) };
-        let (sink, key, path) = (self.sink.clone(), self.key.clone(), path.clone());
-        Ok(body::piped(move |mut writer| async move {
-            let mut tar = open(&*sink, &key).await?;
-            while let Some(member) = tar.next().await? {
-                if member.path == path {
-                    return tar.copy(&mut writer).await;
-                }
-            }
-            Err(Error::damaged(format!("{key} does not have {path} any more")))
-        }))
+        match &self.found(listed)?.documents {
+            Some((path, _)) => Ok(self.member(path)),
+            None => Ok(body::from_bytes("")),
+        }
+    }
+
+    async fn oplog(&self) -> Result<Option<Body>> {
+        Ok(self.oplog.as_deref().map(|path| self.member(path)))
     }
 }
 
@@ -79,9 +91,10 @@ async fn open(sink: &dyn Sink, key: &Key) -> Result<Tar> {
     Ok(Tar::new(body::worded(gzip, |error| Error::damaged("it is no gzip, or breaks off").with_source(error))))
 }
 
-async fn read_through(sink: &dyn Sink, key: &Key) -> Result<Files> {
+/// What is in the archive, and where its oplog is.
+async fn read_through(sink: &dyn Sink, key: &Key) -> Result<(Files, Option<String>)> {
     let mut tar = open(sink, key).await?;
-    let mut all = Files::default();
+    let (mut all, mut oplog) = (Files::default(), None);
     while let Some(member) = tar.next().await? {
         let path = member.path.trim_start_matches("./");
         let Some(of) = path.strip_prefix(FOLDER).map(Member::of).transpose()?.flatten() else { continue };
@@ -98,10 +111,12 @@ async fn read_through(sink: &dyn Sink, key: &Key) -> Result<Files> {
                 let counted = count(&mut tar, path).await?;
                 all.count(stem, &member.path, counted)?;
             }
-            Member::Prelude | Member::Oplog => {}
+            Member::Oplog if oplog.is_some() => return Err(Error::damaged(format!("{path} is there twice"))),
+            Member::Oplog => oplog = Some(member.path),
+            Member::Prelude => {}
         }
     }
-    Ok(all)
+    Ok((all, oplog))
 }
 
 /// Reads the documents of a member.

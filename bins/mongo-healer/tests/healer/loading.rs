@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use backup_tests::{Mongod, mongo_corpus};
-use bson::Bson;
+use backup_tests::{Mongod, MongodSetup, mongo_corpus};
+use bson::{Bson, Document, doc};
 
 use crate::healing::hash;
 use crate::{dumped, run, told};
@@ -86,6 +86,54 @@ async fn an_archive_comes_through_a_pipe_compressed_or_not() {
     let names = server.client().list_database_names().await.expect("names");
     let left = server.client().database("cut").list_collection_names().await.expect("names");
     assert!(left.iter().all(|name| name == "system.views"), "{names:?} {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_roles_of_a_dump_come_when_they_are_asked_for() {
+    let setup = MongodSetup { password: Some("s0urce".to_owned()), ..MongodSetup::default() };
+    let (Some(server), Some(other)) = (Mongod::start_with(&setup).await, Mongod::start().await) else { return };
+    let app = server.client().database("app");
+    app.collection::<Document>("things").insert_one(doc! { "_id": 1 }).await.expect("stored");
+    app.run_command(doc! { "createRole": "keeper", "privileges": [], "roles": ["read"] }).await.expect("a role");
+    app.run_command(doc! { "createUser": "ann", "pwd": "hers", "roles": ["keeper"] }).await.expect("a user");
+    let scratch = tempfile::tempdir().expect("a folder");
+    let (state, sink) = (scratch.path().join("state"), text(&scratch.path().join("sink")));
+    let mut backup = crate::mongo_healer(&state);
+    backup.env("BACKUP_USERNAME", "root").env("BACKUP_PASSWORD", "s0urce").args(["backup", &sink, &server.host()]);
+    let (code, out, err) = told(&backup.output().expect("it runs"));
+    assert_eq!(code, 0, "{err}");
+    let backup = Path::new(&sink).join("mongo").join(out.trim());
+    dumped(&backup);
+    let archive = scratch.path().join("all.archive");
+    let file = std::fs::File::create(&archive).expect("a file");
+    let written = crate::mongo_healer(&state).args(["--to", &sink, "archive", "latest"]).stdout(file).status();
+    assert!(written.expect("it runs").success());
+
+    let there = async || {
+        let of = |name: &str| other.client().database("admin").collection::<Document>(name);
+        let count = async |name| of(name).count_documents(doc! {}).await.expect("counted");
+        (count("system.users").await, count("system.roles").await)
+    };
+    let host = other.host();
+    let from = |dump: &Path, more: &[&str]| run(&state, &[&["load", &text(dump), &host, "--database", "app"], more].concat());
+    for dump in [backup.join("dump"), archive.clone()] {
+        let dropped = async || other.client().database("app").drop().await.expect("dropped");
+        assert_eq!(from(&dump, &[]).0, 0);
+        assert_eq!(there().await, (0, 0), "nobody asked for them");
+        dropped().await;
+        let (code, out, err) = from(&dump, &["--users"]);
+        assert!(code == 0 && out.contains("1 users") && out.contains("1 roles"), "{dump:?}: {code} {out}{err}");
+        assert_eq!(there().await, (1, 1), "{dump:?}");
+        for command in ["dropAllUsersFromDatabase", "dropAllRolesFromDatabase"] {
+            other.client().database("app").run_command(doc! { command: 1 }).await.expect("dropped");
+        }
+        dropped().await;
+    }
+    let mut piped = crate::mongo_healer(&state);
+    let file = std::fs::File::open(&archive).expect("a file");
+    let (code, out, err) = told(&piped.args(["load", "-", &host, "--users"]).stdin(file).output().expect("it runs"));
+    assert!(code == 2 && out.is_empty() && err.contains("pipe") && err.contains("in a file"), "{code} {out}{err}");
+    assert_eq!(there().await, (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ fn manual() -> String {
 /// Words that begin with two hyphens, but for those of mongorestore.
 fn options(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| word.starts_with("--"));
-    let others = ["--oplogReplay", "--archive", "--gzip", "--help", "--version"];
+    let others = ["--oplog", "--oplogReplay", "--archive", "--gzip", "--help", "--version"];
     words.filter(|word| word.ends_with(char::is_alphanumeric) && !others.contains(word)).map(str::to_owned).collect()
 }
 

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use backup_core::{Body, Context, Doing, Error, Kind, Restored, Result};
+use backup_core::{Body, Context, Doing, Error, Event, Kind, Restored, Result};
 use mongodb::{Client, Database};
 
 use super::collection::{fill_beside, is_stored, source};
 use super::insert::{BATCH, Batch, Sending};
 use super::{Place, Planned, Run, Selection, begin, finish, leave, places};
 use crate::archive::{Archive, Archived, Piece};
-use crate::archive_dump::{decompressed, found};
+use crate::archive_dump::{decompressed, found, has_oplog};
 use crate::digest::Counted;
 use crate::dump::Listed;
 use crate::facts::CollectionType;
@@ -20,7 +20,8 @@ use crate::restore::RestoreOptions;
 /// [`restore`](super::restore) does, and nothing has its name before the archive has come to its end and was right.
 ///
 /// [`Kind::Damaged`] if it is no archive, breaks off or contradicts itself; [`Kind::AlreadyExists`] before anything is written if a
-/// name is taken. Users, roles and the oplog are left out. The client belongs to `run`.
+/// name is taken, [`Kind::Usage`] where users and roles are asked for. The oplog, which comes when all is filled, is left out, and
+/// that is told unless `options` leave it out too. The client belongs to `run`.
 pub async fn restore_archive(
     cx: &Context,
     client: &Client,
@@ -29,6 +30,10 @@ pub async fn restore_archive(
     selection: &Selection,
     options: &RestoreOptions,
 ) -> Result<Restored> {
+    if selection.users {
+        return Err(Error::usage("users and roles are not restored out of a pipe")
+            .with_hint("store the archive in a file, and load that"));
+    }
     let opened = async { Archive::open(decompressed(archive).await?).await };
     let mut archive = cx.unless_cancelled(opened).await.doing(|| "read the archive")?;
     let planned = planned(archive.collections(), selection)?;
@@ -41,6 +46,9 @@ pub async fn restore_archive(
     };
     let restored = restored.await;
     leave(&each, restored.is_ok()).await;
+    if restored.is_ok() && options.replay && has_oplog(archive.collections()) {
+        cx.tell(Event::Warning { what: "the oplog is left out: each collection is as it was while it was read" });
+    }
     restored
 }
 

@@ -4,6 +4,7 @@
 mod awaited;
 mod breaks;
 mod damage;
+mod dumps;
 mod examples;
 mod healing;
 mod meanwhile;

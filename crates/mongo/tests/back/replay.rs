@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use backup_core::{Body, Context, Kind, Recorder, Repository, Result, Target, body, prove};
 use backup_mongo::dump::{Dump, Listed};
+use backup_mongo::heal::{Healer, Verified, examine, heal};
 use backup_mongo::restore::{PREFIX, RestoreOptions, Run, Selection, restore};
 use backup_mongo::{Config, Described, Restore, Secret};
 use backup_tests::{Mongod, MongodSetup};
@@ -15,10 +16,11 @@ use mongodb::{Client, Database};
 
 use crate::breaks::leftovers;
 use crate::meanwhile::{Meanwhile, Taken};
-use crate::scene::{client, described, hash};
+use crate::scene::{client, described, hash, healer, these};
 
 /// What the accounts have together, always.
-const ALL: i64 = 3000;
+pub(crate) const ALL: i64 = 3000;
+
 async fn run(database: &Database, command: Document) {
     database.run_command(command.clone()).await.unwrap_or_else(|error| panic!("{command}: {error}"));
 }
@@ -27,7 +29,7 @@ fn index(of: &str, name: &str) -> Document {
     doc! { "createIndexes": of, "indexes": [{ "key": { name: 1 }, "name": name }] }
 }
 
-async fn sum(database: &Database) -> i64 {
+pub(crate) async fn sum(database: &Database) -> i64 {
     let mut sum = 0;
     for name in ["a", "z"] {
         let accounts = database.collection::<Document>(name);
@@ -41,7 +43,7 @@ async fn sum(database: &Database) -> i64 {
 /// What is written to another database.
 const ASIDE: &str = "what is aside";
 
-async fn fill(client: &Client) {
+pub(crate) async fn fill(client: &Client) {
     let bank = &client.database("bank");
     client.database("aside").collection::<Document>("notes").insert_one(doc! { "_id": 0 }).await.expect("inserted");
     run(bank, doc! { "create": "weather", "timeseries": { "timeField": "at", "metaField": "place" } }).await;
@@ -61,7 +63,7 @@ async fn fill(client: &Client) {
 }
 
 /// Moves money, in transactions of which one is too large for an entry, and changes all that can be changed.
-async fn write(client: &Client) {
+pub(crate) async fn write(client: &Client) {
     let bank = client.database("bank");
     let [a, z] = ["a", "z"].map(|name| bank.collection::<Document>(name));
     for (large, id) in [(0, 0), (9 << 20, 1)] {
@@ -188,6 +190,19 @@ async fn one_database_comes_back_as_it_was_at_the_end_and_has_nothing_of_others(
     taken.restore(&other.host(), &Selection::default(), true).await.expect("restored");
     let again = other.client().database("bank");
     assert_eq!((sum(&again).await, hash(&again).await), (ALL, before));
+
+    // A healing does not replay: what was made meanwhile is in no backup for it.
+    let bank = source.database("bank");
+    for name in ["made", "a"] {
+        bank.collection::<Document>(name).drop().await.expect("dropped");
+    }
+    let run = Run::new();
+    let client = client(&server.host(), &run);
+    let healer = Healer { database: "bank".to_owned(), ..healer(&client, &run, these(&["made", "a"])) };
+    let mut backups = Verified::new(&taken.repo, taken.job.clone());
+    let diagnosis = examine(&taken.cx, &healer, &mut backups).await.expect("told");
+    let healed = heal(&taken.cx, &healer, diagnosis).await.expect("healed");
+    assert_eq!((healed.still_sick(), healed.done.len()), (vec!["made"], 1), "{healed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
