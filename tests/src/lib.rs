@@ -37,7 +37,7 @@ pub use crate::authority::Authority;
 pub use crate::bytes::bytes;
 pub use crate::director::Director;
 pub use crate::hearing::hearing;
-pub use crate::hosts::with_hosts;
+pub use crate::hosts::{alone, with_hosts};
 pub use crate::listing::ListingServer;
 pub use crate::mongo::{Mongod, MongodSetup};
 pub use crate::mongo_set::MongodSet;

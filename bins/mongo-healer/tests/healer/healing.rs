@@ -252,7 +252,8 @@ async fn a_backup_is_restored_under_another_name_and_proven_on_another_server() 
     let words =
         ["restore", "latest", &server.host(), "--database", "corpus", "--collection", "big", "--as-collection", "small"];
     assert_eq!(ours(&words).0, 0);
-    let (code, out, err) = ours(&["prove", "latest", &other.host()]);
+    let url = format!("mongodb://{}/?directConnection=true", other.host());
+    let (code, out, err) = ours(&["prove", "latest", &url]);
     assert!(code == 0 && out.starts_with("proven "), "{code} {out}{err}");
     assert_eq!(hash(&other, "corpus").await, before);
     let (_, out, _) = ours(&["list"]);
@@ -260,4 +261,15 @@ async fn a_backup_is_restored_under_another_name_and_proven_on_another_server() 
     // Where something is there already nothing is proven.
     let (code, _, err) = ours(&["prove", "latest", &other.host()]);
     assert!(code == 8, "{code} {err}");
+    // A whole deployment too, which has no users.
+    other.client().database("corpus").drop().await.expect("dropped");
+    for name in ["again", mongo_corpus::OTHER] {
+        server.client().database(name).drop().await.expect("dropped");
+    }
+    assert_eq!(run(&state, &["backup", &sink, &server.host()]).0, 0);
+    let whole = |words: &[&str]| run(&state, &[&["--to", &sink], words].concat());
+    let (code, out, err) = whole(&["prove", "latest", &url]);
+    assert!(code == 0 && out.starts_with("proven "), "{code} {out}{err}");
+    let (_, out, _) = whole(&["list"]);
+    assert!(out.contains("proven"), "{out}");
 }

@@ -9,6 +9,7 @@ mod manual;
 mod memory;
 mod proving;
 mod pymongo;
+mod srv;
 mod tls;
 
 use std::collections::BTreeMap;
