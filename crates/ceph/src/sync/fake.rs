@@ -35,6 +35,8 @@ struct State {
     meanwhile: Option<Meanwhile>,
     /// Requests that carry much: how many are under way, and were at most.
     under_way: (usize, usize),
+    /// How many of them wait for one another.
+    meet: usize,
 }
 
 #[derive(Debug, Default)]
@@ -109,17 +111,34 @@ impl Fake {
         self.state().under_way.1
     }
 
+    /// From now on requests for parts of large objects, or with them, wait until so many are under way at once, for a minute at most. Only the
+    /// first does not: what an object is like is asked with it, before anything else of it.
+    pub(super) fn meet(&self, many: usize) {
+        self.state().meet = many;
+    }
+
     /// Takes its time with what is large.
     async fn carries(&self, bytes: &Bytes) {
+        const MOMENT: Duration = Duration::from_millis(100);
         if bytes.len() < 1 << 20 {
             return;
         }
-        {
+        let is_first = {
             let (now, most) = &mut self.state().under_way;
+            let is_first = *most == 0;
             *now += 1;
             *most = (*most).max(*now);
+            is_first
+        };
+        // One more than may be has a moment to show itself.
+        tokio::time::sleep(MOMENT).await;
+        for _ in 0..600 {
+            let State { under_way: (_, most), meet, .. } = *self.state();
+            if is_first || most >= meet {
+                break;
+            }
+            tokio::time::sleep(MOMENT).await;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
         self.state().under_way.0 -= 1;
     }
 

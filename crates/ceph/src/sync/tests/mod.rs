@@ -101,7 +101,9 @@ fn map(pairs: &[(&str, &str)]) -> Files {
     pairs.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned())).collect()
 }
 
-/// Text of which no two places are alike.
+/// Text of which no two runs of 64 bytes are alike.
 fn numbered(from: usize, size: usize) -> String {
-    (from..from + size / 8).map(|nth| format!("{nth:08}")).collect()
+    let mut text: String = (from..=from + size / 64).map(|nth| format!("{nth:08}").repeat(8)).collect();
+    text.truncate(size);
+    text
 }
