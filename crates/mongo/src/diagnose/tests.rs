@@ -31,76 +31,74 @@ fn one(asked: &Asked, found: Found, kept: Option<Extent>) -> Option<Verdict> {
     verdicts.remove("users")
 }
 
-#[test]
-fn every_state_under_every_option() {
-    use Remedy::{Add, NoBackup, Nothing, Restore};
-    let kept = || Some(extent(Some(100), &[]));
-    let plain = Add { indexes: false };
-    // What is found and kept; the state; the remedy when only listed, with --emptied, with --merge.
-    let table: [(Found, Option<Extent>, State, [Remedy; 3]); 16] = [
-        (Found::Nothing, kept(), State::Gone, [Restore; 3]),
-        (Found::Nothing, Some(extent(Some(0), &[])), State::Gone, [Restore; 3]),
-        (Found::Nothing, Some(view()), State::Gone, [Restore; 3]),
-        (Found::Nothing, None, State::Gone, [NoBackup; 3]),
-        (there(100), kept(), State::Healthy, [Nothing; 3]),
-        (there(1000), kept(), State::Healthy, [Nothing; 3]),
-        (there(50), kept(), State::Healthy, [Nothing; 3]),
-        (there(49), kept(), State::Shrunk(49, 100), [Nothing, Nothing, plain]),
-        (there(1), kept(), State::Shrunk(1, 100), [Nothing, Nothing, plain]),
-        (there(0), kept(), State::Emptied(100), [Nothing, plain, plain]),
-        (there(0), Some(extent(Some(0), &[])), State::Healthy, [Nothing; 3]),
-        (there(0), None, State::Healthy, [Nothing; 3]),
-        (there(5), Some(extent(None, &[])), State::Healthy, [Nothing; 3]),
-        (there(5), Some(view()), State::Different(CollectionType::Collection, CollectionType::View), [Nothing; 3]),
-        (Found::There(view()), Some(view()), State::Healthy, [Nothing; 3]),
-        (Found::Unknown("away".into()), kept(), State::CannotTell("away".into()), [Nothing; 3]),
-    ];
-    for (found, kept, state, remedies) in table {
-        let asked = [listed(), Asked { emptied: true, ..listed() }, Asked { merge: true, ..listed() }];
-        for (asked, remedy) in asked.into_iter().zip(remedies) {
-            let verdict = one(&asked, found.clone(), kept.clone()).expect("it is listed");
-            assert_eq!((&verdict.state, verdict.remedy), (&state, remedy), "{found:?} {kept:?} {asked:?}");
-            // Without a list the same is said where the backups have it, and nothing is done unless all was asked for.
-            let unlisted = Asked { collections: BTreeSet::new(), ..asked.clone() };
-            let all = Asked { all: true, ..unlisted.clone() };
-            let said = one(&unlisted, found.clone(), kept.clone());
-            let done = one(&all, found.clone(), kept.clone());
-            match &kept {
-                None => assert_eq!((said, done), (None, None)),
-                Some(_) => {
-                    let said = said.expect("the backup has it");
-                    assert_eq!((&said.state, said.remedy), (&state, Nothing));
-                    assert_eq!(done.expect("the backup has it"), verdict);
-                }
-            }
-        }
-    }
+/// What it is to have that is half there.
+fn of() -> Counted {
+    Counted { documents: 100, ..Counted::default() }
+}
+
+/// What is done without an option, with `--emptied`, with `--merge`, with both; and the same four with `--indexes`.
+type Remedies = [Remedy; 8];
+
+/// What is found and what the backup has, the state, whether an index is missing, and what is done.
+fn table() -> Vec<(Found, Option<Extent>, State, bool, Remedies)> {
+    use Remedy::{Indexes as I, NoBackup as X, Nothing as N, Restore as R};
+    const A: Remedy = Remedy::Add { indexes: false };
+    const B: Remedy = Remedy::Add { indexes: true };
+    let kept = |documents| Some(extent(Some(documents), &["a"]));
+    let more = |documents| Some(extent(Some(documents), &["a", "b"]));
+    let there = |documents| Found::There(extent(Some(documents), &["a", "c"]));
+    let half = || Found::Half(extent(Some(3), &["a"]), of());
+    let (shrunk, emptied) = (|there| State::Shrunk(there, 100), || State::Emptied(100));
+    let different = || State::Different(CollectionType::Collection, CollectionType::View);
+    let cannot = |why: &str| State::CannotTell(why.to_owned());
+    vec![
+        (Found::Nothing, kept(100), State::Gone, false, [R; 8]),
+        (Found::Nothing, kept(0), State::Gone, false, [R; 8]),
+        (Found::Nothing, Some(extent(None, &[])), State::Gone, false, [R; 8]),
+        (Found::Nothing, Some(view()), State::Gone, false, [R; 8]),
+        (Found::Nothing, None, State::Gone, false, [X; 8]),
+        (there(100), kept(100), State::Healthy, false, [N; 8]),
+        (there(1000), kept(100), State::Healthy, false, [N; 8]),
+        (there(50), kept(100), State::Healthy, false, [N; 8]),
+        (there(50), more(100), State::Healthy, true, [N, N, N, N, I, I, I, I]),
+        (there(49), kept(100), shrunk(49), false, [N, N, A, A, N, N, A, A]),
+        (there(1), more(100), shrunk(1), true, [N, N, A, A, I, I, B, B]),
+        (there(0), kept(100), emptied(), false, [N, A, A, A, N, A, A, A]),
+        (there(0), more(100), emptied(), true, [N, A, A, A, I, B, B, B]),
+        (there(0), kept(0), State::Healthy, false, [N; 8]),
+        (there(0), more(0), State::Healthy, true, [N, N, N, N, I, I, I, I]),
+        (there(0), None, State::Healthy, false, [N; 8]),
+        (there(5), Some(extent(None, &["a"])), State::Healthy, false, [N; 8]),
+        (Found::There(view()), Some(view()), State::Healthy, false, [N; 8]),
+        (there(5), Some(view()), different(), false, [N; 8]),
+        (half(), kept(100), State::Half(3, of()), false, [A; 8]),
+        (half(), more(100), State::Half(3, of()), true, [B; 8]),
+        (half(), None, State::Half(3, of()), false, [X; 8]),
+        (Found::There(extent(None, &["a"])), more(100), cannot("its documents were not counted"), false, [N; 8]),
+        (Found::Unknown("away".to_owned()), more(100), cannot("away"), false, [N; 8]),
+        (Found::Unknown("away".to_owned()), None, cannot("away"), false, [N; 8]),
+    ]
 }
 
 #[test]
-fn indexes_are_built_when_asked_for_and_only_missing_ones() {
-    let found = |documents| Found::There(extent(Some(documents), &["a"]));
-    let kept = || Some(extent(Some(100), &["a", "b"]));
-    let asked = |indexes, merge| Asked { indexes, merge, ..listed() };
-    for (documents, indexes, merge, remedy) in [
-        (100, false, false, Remedy::Nothing),
-        (100, true, false, Remedy::Indexes),
-        (100, true, true, Remedy::Indexes),
-        (1, true, false, Remedy::Indexes),
-        (1, false, true, Remedy::Add { indexes: false }),
-        (1, true, true, Remedy::Add { indexes: true }),
-        (0, true, false, Remedy::Indexes),
-    ] {
-        let verdict = one(&asked(indexes, merge), found(documents), kept()).expect("listed");
-        assert_eq!(
-            (verdict.remedy, verdict.missing_indexes),
-            (remedy, vec!["b_1".to_owned()]),
-            "{documents} {indexes} {merge}"
-        );
+fn every_state_under_every_option() {
+    for (found, kept, state, lacks, remedies) in table() {
+        for (options, remedy) in (0..8).zip(remedies) {
+            let asked = Asked { emptied: options & 1 > 0, merge: options & 2 > 0, indexes: options & 4 > 0, ..listed() };
+            let verdict = one(&asked, found.clone(), kept.clone()).expect("it is listed");
+            let missing = if lacks { vec!["b_1".to_owned()] } else { Vec::new() };
+            let expected = Verdict { state: state.clone(), missing_indexes: missing, remedy };
+            assert_eq!(verdict, expected, "{found:?} {kept:?} {asked:?}");
+            assert_eq!(verdict.is_healthy(), state == State::Healthy && !lacks);
+            // Without a list the same is said where the backups have it, and nothing is done unless all was asked for.
+            let unlisted = Asked { collections: BTreeSet::new(), ..asked };
+            let all = Asked { all: true, ..unlisted.clone() };
+            let is_kept = kept.is_some();
+            let said = is_kept.then(|| Verdict { remedy: Remedy::Nothing, ..expected.clone() });
+            assert_eq!(one(&unlisted, found.clone(), kept.clone()), said);
+            assert_eq!(one(&all, found.clone(), kept.clone()), is_kept.then_some(expected));
+        }
     }
-    // What is gone gets all its indexes anyway.
-    let verdict = one(&asked(true, true), Found::Nothing, kept()).expect("listed");
-    assert_eq!((verdict.remedy, verdict.missing_indexes), (Remedy::Restore, Vec::new()));
 }
 
 #[test]

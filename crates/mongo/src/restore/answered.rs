@@ -59,3 +59,82 @@ pub(super) async fn together<'a, W, T>(
     let (why, others): (Vec<_>, Vec<_>) = done.into_iter().partition(is_why);
     why.into_iter().chain(others).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_not_sent_yet_is_not_sent_and_what_was_is_awaited() {
+        let cx = Context::default();
+        let sent = answered(&cx, async {
+            cx.cancel.cancel();
+            tokio::task::yield_now().await;
+            Ok("it came")
+        });
+        assert_eq!(sent.await.expect("it is awaited"), "it came");
+        let sent = AtomicUsize::new(0);
+        let write = async {
+            sent.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        assert_eq!(answered(&cx, write).await.expect_err("stopped").kind(), Kind::Cancelled);
+        assert_eq!(sent.into_inner(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_not_awaited_for_ever() {
+        let cx = Context::default();
+        let stop = async { cx.cancel.cancel() };
+        let (done, ()) = tokio::join!(answered(&cx, std::future::pending::<Result<()>>()), stop);
+        assert_eq!(done.expect_err("stopped").kind(), Kind::Cancelled);
+    }
+
+    /// The third of four fails; the first, the second and what is begun later are stopped by that, and end by themselves.
+    #[tokio::test]
+    async fn one_that_fails_stops_the_others_and_is_the_error() {
+        let ended = Mutex::new(Vec::new());
+        let (ended, cx) = (&ended, Context::default());
+        for jobs in [3, 4] {
+            let done = together(&cx, jobs, 0..4, |cx, number| {
+                Box::pin(async move {
+                    if number == 2 {
+                        tokio::task::yield_now().await;
+                        return Err(Error::failed("the third fails"));
+                    }
+                    cx.cancel.cancelled().await;
+                    // What it has on its way takes a while.
+                    tokio::task::yield_now().await;
+                    ended.lock().expect("no panic").push(number);
+                    Err::<(), _>(Error::cancelled())
+                })
+            });
+            let error = done.await.expect_err("one failed");
+            assert!(error.kind() == Kind::Failed && error.chain().contains("the third fails"), "{error:?}");
+            let mut ended = std::mem::take(&mut *ended.lock().expect("no panic"));
+            ended.sort_unstable();
+            assert_eq!(ended, [0, 1, 3], "{jobs}");
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_are_at_work_at_once_and_each_answer_has_its_place() {
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (now, most, cx) = (&now, &most, Context::default());
+        let done = together(&cx, 3, 0..20, |_, number| {
+            Box::pin(async move {
+                most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                for _ in 0..20 - number {
+                    tokio::task::yield_now().await;
+                }
+                now.fetch_sub(1, Ordering::Relaxed);
+                Ok(number)
+            })
+        });
+        assert_eq!(done.await.expect("all"), (0..20).collect::<Vec<_>>());
+        assert_eq!(most.load(Ordering::Relaxed), 3);
+    }
+}

@@ -13,7 +13,7 @@ use mongodb::bson::Document;
 use crate::breaks::leftovers;
 use crate::meanwhile::{Meanwhile, Taken};
 use crate::replay::{ALL, fill, sum, write};
-use crate::scene::{client, hash};
+use crate::scene::{hash, patient};
 
 /// The database, under another name.
 fn bank_as(name: &str) -> Selection {
@@ -25,7 +25,7 @@ async fn load(server: &Mongod, path: &Path, name: &str, replay: bool) -> Result<
     let run = Run::new();
     let dump = dump_at(path).await?;
     let options = RestoreOptions { replay, ..RestoreOptions::default() };
-    restore(&Context::default(), &client(&server.host(), &run), &run, &*dump, &bank_as(name), &options).await
+    restore(&Context::default(), &patient(&server.host(), &run), &run, &*dump, &bank_as(name), &options).await
 }
 
 /// A list of views has the name of the database in it.
@@ -75,7 +75,7 @@ async fn a_dump_with_an_oplog_comes_back_as_it_was_at_the_end() {
         let archive = Box::pin(tokio::fs::File::open(at("archive")).await.expect("opened"));
         let name = format!("piped{replay}");
         let options = RestoreOptions { replay, ..RestoreOptions::default() };
-        let client = client(&server.host(), &run);
+        let client = patient(&server.host(), &run);
         restore_archive(&cx, &client, &run, archive, &bank_as(&name), &options).await.expect("restored");
         assert_eq!(sum(&source.database(&name)).await, ALL + 200);
         assert_eq!(told.story().iter().any(|line| line.contains("the oplog is left out")), replay, "{:?}", told.story());

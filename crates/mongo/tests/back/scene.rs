@@ -93,11 +93,21 @@ pub(crate) fn healer<'a>(client: &'a Client, run: &'a Run, asked: Asked) -> Heal
     Healer { client, run, database: "shop".to_owned(), asked, last: Some(3), options: RestoreOptions::default() }
 }
 
+/// A client that soon gives a server up.
 pub(crate) fn client(host: &str, run: &Run) -> Client {
+    client_for(host, run, std::time::Duration::from_millis(500))
+}
+
+/// A client of a server that is there, however busy the machine is.
+pub(crate) fn patient(host: &str, run: &Run) -> Client {
+    client_for(host, run, std::time::Duration::from_secs(60))
+}
+
+fn client_for(host: &str, run: &Run, patience: std::time::Duration) -> Client {
     let (name, port) = host.split_once(':').expect("host and port");
     let address = mongodb::options::ServerAddress::Tcp { host: name.to_owned(), port: port.parse().ok() };
     let options = ClientOptions::builder().hosts(vec![address]).direct_connection(true).app_name(run.app_name());
-    let options = options.server_selection_timeout(std::time::Duration::from_millis(500)).build();
+    let options = options.server_selection_timeout(patience).build();
     Client::with_options(options).expect("a client")
 }
 
