@@ -1,5 +1,5 @@
-//! Peak memory of each command: at most 64 MiB, twice the widest row, and 8 KiB for each table, whatever the size. A service
-//! that waits has at most 30 MiB.
+//! Peak memory of each command: at most 64 MiB, six times the widest row, and 8 KiB for each table, whatever the size. A service
+//! that waits has at most 12 MiB of its own.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -95,10 +95,10 @@ fn remarks_on_large_objects_take_nothing_more() {
 }
 
 #[test]
-fn a_wide_row_takes_twice_its_width() {
+fn wide_rows_take_six_times_the_width_of_one() {
     const WIDTH: u64 = 60 * MIB;
-    let Some(case) = Case::start("wide", 64 * MIB + 2 * WIDTH) else { return };
-    case.sql(&format!("CREATE TABLE wide (id int, text text); INSERT INTO wide SELECT n, repeat(md5(n::text), {} / 32) FROM generate_series(1, 3) n", WIDTH));
+    let Some(case) = Case::start("wide", 64 * MIB + 6 * WIDTH) else { return };
+    case.sql(&format!("CREATE TABLE wide (id int, text text); INSERT INTO wide SELECT n, repeat(md5(n::text), {} / 32) FROM generate_series(1, 8) n", WIDTH));
     case.stays_below_its_bound();
 }
 
@@ -113,7 +113,7 @@ fn a_large_table_takes_nothing_more() {
 }
 
 #[test]
-fn a_service_that_waits_has_at_most_30_mib() {
+fn a_service_that_waits_has_at_most_12_mib_of_its_own() {
     let Some(server) = Server::start(Major::V15) else { return };
     server.psql("postgres", "CREATE DATABASE shop");
     let rows = "CREATE TABLE large AS SELECT n AS id, md5(n::text) AS a, repeat(md5(n::text), 5) AS b FROM generate_series(1, 200000) n";
@@ -138,5 +138,7 @@ fn a_service_that_waits_has_at_most_30_mib() {
         value.and_then(|value| value.trim().parse::<u64>().ok()).expect("proc(5)")
     };
     let [idle, anonymous, peak] = [kib("VmRSS:"), kib("RssAnon:"), kib("VmHWM:")];
-    assert!(idle <= 30 * 1024, "it waits with {idle} KiB, {anonymous} KiB of them its own, after a peak of {peak} KiB");
+    // The rest is the program's file, which is not the one that is shipped.
+    assert!(anonymous <= 12 * 1024, "it waits with {idle} KiB, {anonymous} KiB of them its own, after a peak of {peak} KiB");
+    assert!(anonymous > 1024, "nobody looked");
 }

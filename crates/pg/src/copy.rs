@@ -132,7 +132,7 @@ pub(crate) async fn rows(client: &Client, copy: &str, out: &mut (impl AsyncWrite
             out.write_all(&collected).await?;
             collected.clear();
         }
-        // A wide row is not copied: the next one is on its way already, and two are what may be in memory.
+        // A wide row is not copied: others are on their way already, up to five where what takes them is slow.
         if row.len() > COLLECTED {
             out.write_all(&row).await?;
         } else {
