@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
-use rustix::fs::{CWD, FileType, Mode, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
 /// What is done to a tree: what, where, and with which numbers.
 pub(crate) type Step = (u8, u16, u16);
@@ -64,7 +64,7 @@ pub(crate) fn step(root: &Path, (what, place, number): Step) {
         14 => attribute(&at, "user.one", &bytes),
         15 => attribute(&at, "system.posix_acl_access", &acl(number))
             .and_then(|()| attribute(&at, "system.posix_acl_default", &acl(place))),
-        16 => File::open(&at).and_then(|file| file.set_modified(UNIX_EPOCH + Duration::new(number.into(), place.into()))),
+        16 => time(&at, number, place),
         17 => remove(&at),
         18 => fs::rename(&other, &at),
         // Other bytes, as many of them, at the same time.
@@ -102,6 +102,12 @@ fn node(at: &Path, kind: FileType, device: u64) -> std::io::Result<()> {
 
 fn attribute(at: &Path, name: &str, value: &[u8]) -> std::io::Result<()> {
     Ok(rustix::fs::lsetxattr(at, name, value, XattrFlags::empty())?)
+}
+
+/// Gives what is at `at` a time, without opening it: a pipe that nobody writes to would never open.
+fn time(at: &Path, seconds: u16, nanoseconds: u16) -> std::io::Result<()> {
+    let time = Timespec { tv_sec: seconds.into(), tv_nsec: nanoseconds.into() };
+    Ok(rustix::fs::utimensat(CWD, at, &Timestamps { last_access: time, last_modification: time }, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// An access control list with a user of some number.
