@@ -23,21 +23,25 @@ type Members = HashMap<Address, Vec<(Address, String)>>;
 
 async fn read_members(reader: &Reader<'_>) -> Result<Members> {
     // The dependency of a member on its class is internal; on its family, where no class owns it, automatic.
-    let sql = "SELECT d.refclassid, d.refobjid, d.classid, m.oid, m.line FROM pg_catalog.pg_depend d JOIN ( \
-               SELECT 'pg_catalog.pg_amop'::pg_catalog.regclass::oid AS class, o.oid, 1 AS part, o.amopstrategy AS number, \
-               pg_catalog.format('OPERATOR %s %s', o.amopstrategy, o.amopopr::pg_catalog.regoperator) || COALESCE(( \
-               SELECT pg_catalog.format(' FOR ORDER BY %I.%I', n.nspname, f.opfname) FROM pg_catalog.pg_opfamily f \
-               JOIN pg_catalog.pg_namespace n ON n.oid = f.opfnamespace WHERE f.oid = o.amopsortfamily), '') AS line \
-               FROM pg_catalog.pg_amop o WHERE o.oid >= 16384 UNION ALL \
-               SELECT 'pg_catalog.pg_amproc'::pg_catalog.regclass::oid, p.oid, 2, p.amprocnum, \
-               pg_catalog.format('FUNCTION %s (%s, %s) %s', p.amprocnum, pg_catalog.format_type(p.amproclefttype, NULL), \
-               pg_catalog.format_type(p.amprocrighttype, NULL), p.amproc::pg_catalog.regprocedure) \
-               FROM pg_catalog.pg_amproc p WHERE p.oid >= 16384) m ON m.class = d.classid AND m.oid = d.objid \
-               WHERE d.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass AND d.deptype = 'i' \
-               OR d.refclassid = 'pg_catalog.pg_opfamily'::pg_catalog.regclass AND d.deptype = 'a' \
-               ORDER BY m.part, m.number, m.line";
+    // Names are looked for after the join: before it, the server would look for each of them once per dependency.
+    const OWNED: &str = "(d.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass AND d.deptype = 'i' \
+                         OR d.refclassid = 'pg_catalog.pg_opfamily'::pg_catalog.regclass AND d.deptype = 'a')";
+    let sql = format!(
+        "SELECT d.refclassid, d.refobjid, d.classid, d.objid, \
+         pg_catalog.format('OPERATOR %s %s', o.amopstrategy, o.amopopr::pg_catalog.regoperator) || COALESCE(( \
+         SELECT pg_catalog.format(' FOR ORDER BY %I.%I', n.nspname, f.opfname) FROM pg_catalog.pg_opfamily f \
+         JOIN pg_catalog.pg_namespace n ON n.oid = f.opfnamespace WHERE f.oid = o.amopsortfamily), '') AS line, \
+         1 AS part, o.amopstrategy AS number FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_amop o ON o.oid = d.objid \
+         WHERE d.classid = 'pg_catalog.pg_amop'::pg_catalog.regclass AND d.objid >= 16384 AND {OWNED} UNION ALL \
+         SELECT d.refclassid, d.refobjid, d.classid, d.objid, \
+         pg_catalog.format('FUNCTION %s (%s, %s) %s', p.amprocnum, pg_catalog.format_type(p.amproclefttype, NULL), \
+         pg_catalog.format_type(p.amprocrighttype, NULL), p.amproc::pg_catalog.regprocedure), \
+         2, p.amprocnum FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_amproc p ON p.oid = d.objid \
+         WHERE d.classid = 'pg_catalog.pg_amproc'::pg_catalog.regclass AND d.objid >= 16384 AND {OWNED} \
+         ORDER BY part, number, line"
+    );
     let mut members = Members::new();
-    for row in reader.rows("members of operator classes", sql, &[]).await? {
+    for row in reader.rows("members of operator classes", &sql, &[]).await? {
         let owner = Address { class: row.get(0), oid: row.get(1) };
         members.entry(owner).or_default().push((Address { class: row.get(2), oid: row.get(3) }, row.get(4)));
     }
