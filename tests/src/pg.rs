@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::installed::{home, skipped};
 
+mod made;
+
 /// Where the files of servers lie: in memory where there is room for them all, since a database is made and dropped three times as
 /// quickly there; else where temporary files do.
 fn place() -> PathBuf {
@@ -140,23 +142,9 @@ impl Server {
         let dir = tempfile::Builder::new().prefix("backup-pg-").tempdir_in(place()).expect("a temporary folder").keep();
         give(&dir);
         let data = dir.join("data");
-        let mut initdb = as_server(Command::new(bin.join("initdb")), &dir);
-        if let Some(password) = &setup.password {
-            let file = dir.join("password");
-            std::fs::write(&file, password).expect("a file with the password");
-            give(&file);
-            initdb.arg("--pwfile").arg(file);
-        }
-        let output = initdb
-            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
-            .args(&setup.initdb)
-            .arg("-D")
-            .arg(&data)
-            .output()
-            .expect("initdb runs");
-        if !output.status.success() {
+        if let Err(log) = made::data(major, bin, &dir, setup) {
             let _ = std::fs::remove_dir_all(&dir);
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+            return Err(log);
         }
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
         let mut conf = format!(

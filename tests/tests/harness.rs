@@ -72,3 +72,12 @@ fn a_test_process_that_dies_leaves_no_server() {
     let gone = std::net::TcpStream::connect(&address).is_err();
     assert!(gone, "the server on {address} outlived its test");
 }
+
+#[test]
+fn no_two_servers_have_the_same_identifier() {
+    let servers: Vec<_> = (0..2).filter_map(|_| Server::start(Major::V17)).collect();
+    let [a, b] = &*servers else { return };
+    let identifier = |server: &Server| server.psql("postgres", "SELECT system_identifier FROM pg_control_system()");
+    assert_ne!(identifier(a), identifier(b));
+    assert_eq!(a.psql("postgres", "CREATE DATABASE made; SELECT pg_is_in_recovery()"), "f");
+}
