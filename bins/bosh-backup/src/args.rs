@@ -5,7 +5,7 @@ use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::director::Director;
-use crate::{backup, list, restore, resume, verify};
+use crate::{backup, list, prune, restore, resume, verify};
 
 /// Backs a BOSH director up as microbosh-simple-backup does, and never leaves it down.
 ///
@@ -30,6 +30,8 @@ enum Command {
     List,
     /// Read every byte of an archive and compare it with its manifest
     Verify(verify::Verify),
+    /// Delete archives that no rule keeps, and print each verdict with its reason
+    Prune(prune::Prune),
     /// Bring databases back out of an archive
     Restore(restore::Restore),
     /// Tell what runs on the director, and what a run has left stopped
@@ -52,6 +54,7 @@ impl Program for BoshBackup {
             Command::Backup(backup) => Box::pin(backup.run(&face, &self.director)).await,
             Command::List => list::run(&face, &self.director),
             Command::Verify(verify) => verify.run(&face, &self.director).await,
+            Command::Prune(prune) => prune.run(&face, &self.director).await,
             Command::Restore(restore) => Box::pin(restore.run(&face, &self.director)).await,
             Command::Status => resume::status(&face, &self.director).await,
             Command::Resume => Box::pin(resume::resume(&face, &self.director)).await,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use backup_bosh::Config;
 use backup_bosh::archive::{self, Listed};
 use backup_cli::{Face, escaped, size};
 use backup_core::{Error, Kind, Result};
@@ -37,13 +38,17 @@ pub(crate) fn newest(face: &Face, director: &Director) -> Result<PathBuf> {
 
 /// The archives that lie where the configuration says; none is an error.
 fn listed(face: &Face, director: &Director) -> Result<Vec<Listed>> {
-    let (config, _) = director.config(face)?;
-    let output = config.output.ok_or_else(|| unsaid("OUTPUT", "the archive that is made"))?;
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let listed = archive::list(folder)?;
+    let folder = folder(&director.config(face)?.0)?;
+    let listed = archive::list(&folder)?;
     match listed.is_empty() {
         true => Err(Error::new(Kind::NotFound, format!("there is no archive in {}", folder.display()))
             .with_hint("look at OUTPUT, or make one with the backup command")),
         false => Ok(listed),
     }
+}
+
+/// The folder of the archives.
+pub(crate) fn folder(config: &Config) -> Result<PathBuf> {
+    let output = config.output.as_deref().ok_or_else(|| unsaid("OUTPUT", "the archive that is made"))?;
+    Ok(output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned())
 }

@@ -4,6 +4,7 @@ mod args;
 mod backup;
 mod director;
 mod list;
+mod prune;
 mod restore;
 mod resume;
 mod sql;

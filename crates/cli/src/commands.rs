@@ -66,7 +66,7 @@ pub enum Manage {
 
 /// Which backups to keep. Without any rule nothing is deleted.
 #[derive(Debug, Clone, Args)]
-pub struct PruneArgs {
+pub struct KeepArgs {
     /// Keep the newest N
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep_last: u32,
@@ -91,6 +91,30 @@ pub struct PruneArgs {
     /// Keep at least the newest N, whatever their age
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep_minimum: u32,
+}
+
+impl KeepArgs {
+    /// The rules that they are; failed attempts let nothing go.
+    pub fn keep(&self) -> Keep {
+        Keep {
+            last: self.keep_last,
+            within: self.keep_within,
+            hourly: self.keep_hourly,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
+            minimum: self.keep_minimum,
+            after_failure: false,
+        }
+    }
+}
+
+/// What a prune deletes, and whether it does.
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    #[command(flatten)]
+    keep: KeepArgs,
     /// Prune although the newest attempt failed
     #[arg(long)]
     after_failure: bool,
@@ -101,17 +125,7 @@ pub struct PruneArgs {
 
 impl PruneArgs {
     fn keep(&self) -> Keep {
-        Keep {
-            last: self.keep_last,
-            within: self.keep_within,
-            hourly: self.keep_hourly,
-            daily: self.keep_daily,
-            weekly: self.keep_weekly,
-            monthly: self.keep_monthly,
-            yearly: self.keep_yearly,
-            minimum: self.keep_minimum,
-            after_failure: self.after_failure,
-        }
+        Keep { after_failure: self.after_failure, ..self.keep.keep() }
     }
 }
 

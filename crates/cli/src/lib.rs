@@ -16,7 +16,7 @@ mod sinks;
 mod variables;
 
 pub use ask::{Answers, line, secret};
-pub use commands::{Manage, PruneArgs, Wanted};
+pub use commands::{KeepArgs, Manage, PruneArgs, Wanted};
 pub use common::{Common, SealArgs, SinkArgs, UnsealArgs};
 pub use exit::exit_code;
 pub use print::{Print, man};

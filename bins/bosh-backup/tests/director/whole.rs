@@ -118,6 +118,21 @@ fn a_director_is_stopped_dumped_copied_started_and_archived() {
     assert_eq!(scene.out().len(), 4, "two archives and two manifests: {:?}", scene.out());
     assert_eq!(scene.up(), ["agent", "director", "postgres"]);
     assert_eq!(scene.traces(), "");
+
+    // The older one goes once a rule lets it, and not because the newer one is there though it is damaged.
+    let whole = fs::read(archive).expect("read");
+    fs::write(archive, [&whole[..whole.len() - 1], b"?"].concat()).expect("changed");
+    let kept = scene.run(&["prune", "--keep-last", "1"], 0).out;
+    assert!(scene.out().len() == 4 && kept.contains("the newest verified one"), "{kept}");
+    fs::write(archive, &whole).expect("as it was");
+    assert_eq!(scene.run(&["prune"], 0).out.matches("no rule lets anything go").count(), 2);
+    let dry = scene.run(&["--json", "prune", "--keep-last", "1", "--dry-run"], 0);
+    assert!(scene.out().len() == 4 && dry.result()["keep"] == true, "{dry:?}");
+    let said = scene.run(&["prune", "--keep-last", "1"], 0).out;
+    assert!(said.contains("  prune  ") && said.contains("no rule keeps it"), "{said}");
+    let name = archive.file_name().expect("a name").to_string_lossy().into_owned();
+    assert_eq!(scene.out(), [name.clone(), format!("{name}.manifest.json")]);
+    scene.run(&["verify"], 0);
 }
 
 #[test]

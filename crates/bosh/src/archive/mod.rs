@@ -4,6 +4,7 @@ mod contents;
 mod draft;
 mod manifest;
 mod member;
+mod prune;
 mod shelf;
 mod verify;
 
@@ -15,6 +16,7 @@ pub use self::contents::{Contents, added};
 pub use self::draft::{Draft, sweep};
 pub use self::manifest::{Dump, Manifest, manifest_of};
 pub(crate) use self::member::member;
+pub use self::prune::{Judged, judged, remove};
 pub use self::shelf::{Listed, list};
 pub use self::verify::{Verified, verify};
 
