@@ -1,16 +1,16 @@
 //! A real PostgreSQL server for one test.
 
-use std::ffi::OsStr;
-use std::fmt;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::installed::{home, skipped};
-
+mod client;
 mod made;
+mod major;
+
+pub use self::major::Major;
 
 /// Where the files of servers lie: in memory where there is room for them all, since a database is made and dropped three times as
 /// quickly there; else where temporary files do.
@@ -20,56 +20,6 @@ fn place() -> PathBuf {
     match rustix::fs::statvfs(MEMORY) {
         Ok(found) if found.f_bavail.saturating_mul(found.f_frsize) >= ROOM => PathBuf::from(MEMORY),
         _ => std::env::temp_dir(),
-    }
-}
-
-/// A major version of PostgreSQL that the tests run against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Major {
-    /// PostgreSQL 13, of Debian 11: an old one, for what is different there.
-    V13,
-    /// PostgreSQL 15, of Debian 12.
-    V15,
-    /// PostgreSQL 17, of Debian 13.
-    V17,
-    /// PostgreSQL 18, of Debian's next release.
-    V18,
-}
-
-impl Major {
-    /// Every version that is tested as a whole, the oldest first.
-    pub const ALL: [Self; 3] = [Self::V15, Self::V17, Self::V18];
-
-    /// The version as a number: 13, 15, 17 or 18.
-    pub fn number(self) -> u32 {
-        match self {
-            Self::V13 => 13,
-            Self::V15 => 15,
-            Self::V17 => 17,
-            Self::V18 => 18,
-        }
-    }
-
-    /// The folder of this version's programs: initdb, pg_ctl, postgres, psql, pg_dump, pg_dumpall, pg_restore.
-    ///
-    /// `None`, and a line that says so, where `ci/install` has not put them.
-    ///
-    /// # Panics
-    /// Where they are missing and `REQUIRE_SERVICES=1` is set; but for 13, which the mirrors will not have for ever.
-    pub fn bin_dir(self) -> Option<PathBuf> {
-        let bin = home().join(format!("postgresql-{self}/usr/lib/postgresql/{self}/bin"));
-        if bin.join("pg_dumpall").exists() {
-            return Some(bin);
-        }
-        let missing = format!("PostgreSQL {self} is not in {}: run ci/install", bin.display());
-        skipped(&missing, self < Self::V15);
-        None
-    }
-}
-
-impl fmt::Display for Major {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.number().fmt(f)
     }
 }
 
@@ -249,84 +199,6 @@ impl Server {
         self.port
     }
 
-    /// How to connect as `postgres` over TCP, without the password.
-    pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
-    }
-
-    /// The same as libpq's environment variables, the password among them.
-    pub fn env(&self) -> Vec<(&'static str, String)> {
-        let mut env = vec![
-            ("PGHOST", "127.0.0.1".to_owned()),
-            ("PGPORT", self.port.to_string()),
-            ("PGUSER", "postgres".to_owned()),
-            ("PGDATABASE", "postgres".to_owned()),
-        ];
-        env.extend(self.password.iter().map(|password| ("PGPASSWORD", password.clone())));
-        env
-    }
-
-    /// One of its programs, connected over the socket as `postgres`, with nothing of the caller's PG* variables.
-    pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.bin.join(program));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PG") {
-                command.env_remove(name);
-            }
-        }
-        command.env("PGHOST", &self.dir).env("PGPORT", self.port.to_string()).env("PGUSER", "postgres");
-        command.env("PGDATABASE", "postgres").env("LC_ALL", "C.UTF-8").env("PGTZ", "UTC");
-        command
-    }
-
-    /// What `sql` prints in `database`: unaligned rows, without headers.
-    ///
-    /// # Panics
-    /// At the first error of `sql`, with psql's words.
-    pub fn psql(&self, database: &str, sql: &str) -> String {
-        self.try_psql(database, sql).unwrap_or_else(|error| panic!("PostgreSQL {}: {error}\nin: {}", self.major, head(sql)))
-    }
-
-    /// As [`Server::psql`]; psql's words as the error.
-    pub fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
-        self.feed(database, &[], sql.as_bytes()).map(|out| String::from_utf8_lossy(&out).trim_end_matches('\n').to_owned())
-    }
-
-    /// Runs a whole script, `\connect` and COPY data included, with psql's variables; stops at the first error.
-    pub fn feed(&self, database: &str, variables: &[(&str, &OsStr)], script: &[u8]) -> Result<Vec<u8>, String> {
-        let mut command = self.command("psql");
-        // Scripts write whatever the default of a database is; pg_dumpall's own do not see to that.
-        command.env("PGOPTIONS", "-c default_transaction_read_only=off");
-        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]);
-        for (name, value) in variables {
-            let mut setting = std::ffi::OsString::from(format!("{name}="));
-            setting.push(value);
-            command.arg("-v").arg(setting);
-        }
-        let mut psql = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("psql: {error}"))?;
-        let mut stdin = psql.stdin.take().expect("stdin is piped");
-        let output = std::thread::scope(|scope| {
-            // psql that stops early closes its end: its exit status tells, not the broken pipe.
-            scope.spawn(move || stdin.write_all(script));
-            psql.wait_with_output()
-        })
-        .map_err(|error| format!("psql: {error}"))?;
-        if output.status.success() { Ok(output.stdout) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-    }
-
-    /// What the real pg_dumpall of this version prints, byte for byte.
-    pub fn pg_dumpall(&self, arguments: &[&str]) -> Vec<u8> {
-        let output = self.command("pg_dumpall").args(arguments).output().expect("pg_dumpall runs");
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "pg_dumpall {}: {words}", self.major);
-        output.stdout
-    }
-
     /// An empty folder that the server may use for a tablespace, made now.
     pub fn tablespace(&self, name: &str) -> PathBuf {
         let path = self.dir.join(name);
@@ -390,8 +262,4 @@ fn give(path: &Path) {
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("root may give a file away");
     }
-}
-
-fn head(sql: &str) -> String {
-    sql.chars().take(500).collect()
 }
