@@ -12,13 +12,15 @@ mod major;
 
 pub use self::major::Major;
 
-/// Where the files of servers lie: in memory where there is room for them all, since a database is made and dropped three times as
-/// quickly there; else where temporary files do.
-fn place() -> PathBuf {
+/// Where the files of a server lie: in memory where there is room for them all, since a database is made and dropped three times as
+/// quickly there; else, and for who wants it, where temporary files do.
+fn place(setup: &Setup) -> PathBuf {
     const MEMORY: &str = "/dev/shm";
     const ROOM: u64 = 4 << 30;
     match rustix::fs::statvfs(MEMORY) {
-        Ok(found) if found.f_bavail.saturating_mul(found.f_frsize) >= ROOM => PathBuf::from(MEMORY),
+        Ok(found) if !setup.with_temporary_files && found.f_bavail.saturating_mul(found.f_frsize) >= ROOM => {
+            PathBuf::from(MEMORY)
+        }
         _ => std::env::temp_dir(),
     }
 }
@@ -36,6 +38,8 @@ pub struct Setup {
     pub password: Option<String>,
     /// Files for the data directory, readable by the server alone: certificates and keys.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Its own files are on the volume of temporary ones, however much room there is in memory.
+    pub with_temporary_files: bool,
 }
 
 /// A server on 127.0.0.1 and on a socket, in a folder of its own.
@@ -89,7 +93,7 @@ impl Server {
     }
 
     fn try_start(major: Major, bin: &Path, setup: &Setup) -> Result<Self, String> {
-        let dir = tempfile::Builder::new().prefix("backup-pg-").tempdir_in(place()).expect("a temporary folder").keep();
+        let dir = tempfile::Builder::new().prefix("backup-pg-").tempdir_in(place(setup)).expect("a temporary folder").keep();
         give(&dir);
         let data = dir.join("data");
         if let Err(log) = made::data(major, bin, &dir, setup) {
@@ -133,7 +137,11 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn standby(&self) -> Self {
-        let dir = tempfile::Builder::new().prefix("backup-pg-").tempdir_in(place()).expect("a temporary folder").keep();
+        let dir = tempfile::Builder::new()
+            .prefix("backup-pg-")
+            .tempdir_in(place(&Setup::default()))
+            .expect("a temporary folder")
+            .keep();
         give(&dir);
         let data = dir.join("data");
         let copy = as_server(self.command("pg_basebackup"), &dir)

@@ -5,6 +5,7 @@ mod backup;
 mod director;
 mod list;
 mod prune;
+mod replace;
 mod restore;
 mod resume;
 mod sql;

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::args::BoshBackup;
 use crate::director::Director;
 use crate::list::newest;
+use crate::replace::{Replacement, ordered};
 use crate::sql::Sql;
 
 /// What to bring back.
@@ -29,6 +30,9 @@ pub(crate) struct Restore {
     /// Keep what is replaced, under the name that is told
     #[arg(long)]
     keep: bool,
+    /// Write NEW where rows have the id OLD, of a machine or a disk; may be given several times
+    #[arg(long, value_name = "OLD=NEW", value_delimiter = ',')]
+    replace: Vec<Replacement>,
     /// The archive is of another director, or of another version of PostgreSQL, and that is meant
     #[arg(long)]
     other_director: bool,
@@ -59,7 +63,7 @@ impl Restore {
         let (config, started) = director.config(face)?;
         let there = director.there(&config)?;
         let (log_path, program) = (config.log_path, BoshBackup::NAME.to_owned());
-        let (other_director, keep, dumps) = (self.other_director, self.keep, Arc::new(Sql));
+        let (other_director, keep, dumps) = (self.other_director, self.keep, Arc::new(Sql(ordered(self.replace)?)));
         let restore = Target { director: there, archive, choice, other_director, keep, dumps, log_path, program, started };
         if self.dry_run {
             let plan = Box::pin(restore.plan(cx)).await?;
@@ -86,7 +90,7 @@ impl Restore {
         let text = format!("restored {}{}", lines.join("; "), down.unwrap_or_default());
         let databases = restored.databases.iter().map(|one| {
             let kept = one.replaced.as_ref().filter(|_| self.keep);
-            json!({"database": one.name, "as": one.target, "rows": one.rows, "roles": one.roles, "kept": kept})
+            json!({"database": one.name, "as": one.target, "rows": one.rows, "roles": one.roles, "ids": one.ids, "kept": kept})
         });
         let value = json!({
             "archive": restore.archive, "databases": databases.collect::<Vec<_>>(),
@@ -111,7 +115,11 @@ fn list_steps(face: &Face, restore: &Target, plan: &Plan) -> Result<()> {
             Step::Load => {
                 let about = |one: &Planned| {
                     let roles = one.roles.iter().map(|role| format!("role {role}, which is not there"));
-                    roles.chain([format!("{}: {} rows, {} of SQL", one.name, one.rows, size(one.bytes))]).collect::<Vec<_>>()
+                    let ids = one.ids.iter().map(|(id, count)| format!("the id {id}, which becomes another: {count}"));
+                    roles
+                        .chain([format!("{}: {} rows, {} of SQL", one.name, one.rows, size(one.bytes))])
+                        .chain(ids)
+                        .collect::<Vec<_>>()
                 };
                 plan.databases.iter().flat_map(about).collect()
             }

@@ -1,10 +1,14 @@
 //! Dumps of a director, read as SQL: what is in them, and one database of them under another name.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use backup_bosh::restore::{Dumps, Found, Inspected, Wanted};
 use backup_core::{Body, Error, Result, body};
 use backup_pg::script::{Item, MetaCommand, Scanner, Statement};
 use tokio::io::AsyncWriteExt;
+
+use crate::replace::{Replacement, Replacer};
 
 /// The comments with which a dump of all databases begins and ends, and one of a database ends (`src/bin/pg_dump/pg_dumpall.c`,
 /// `pg_backup_archiver.c`).
@@ -13,9 +17,9 @@ const CLUSTER_COMPLETE: &str = "-- PostgreSQL database cluster dump complete";
 const COMPLETE: &str = "-- PostgreSQL database dump complete";
 const VERSION: &str = "-- Dumped from database version ";
 
-/// Reads dumps with the scanner of our own dumps.
+/// Reads dumps with the scanner of our own dumps, and replaces ids in their rows.
 #[derive(Debug)]
-pub(crate) struct Sql;
+pub(crate) struct Sql(pub(crate) Arc<[Replacement]>);
 
 #[async_trait]
 impl Dumps for Sql {
@@ -23,6 +27,7 @@ impl Dumps for Sql {
         let mut scanner = Scanner::new(dump);
         let mut inspected = Inspected::default();
         let mut current: Option<String> = None;
+        let mut replacer = Replacer::new(Arc::clone(&self.0));
         let (mut cluster, mut complete) = (false, false);
         while let Some(item) = scanner.next().await? {
             let comments = String::from_utf8_lossy(item.leading()).into_owned();
@@ -44,7 +49,8 @@ impl Dumps for Sql {
                     if let MetaCommand::Connect { database: Some(name) } = meta.command() {
                         let name = text(name)?;
                         if !inspected.databases.iter().any(|found| found.name == name) {
-                            inspected.databases.push(Found { name: name.clone(), rows: 0, bytes: 0 });
+                            let replaced = self.0.iter().map(|pair| (pair.old.clone(), 0)).collect();
+                            inspected.databases.push(Found { name: name.clone(), rows: 0, bytes: 0, replaced });
                         }
                         current = Some(name);
                     }
@@ -57,8 +63,18 @@ impl Dumps for Sql {
             let found = inspected.databases.iter_mut().find(|found| Some(&found.name) == current.as_ref());
             if let Some(found) = found {
                 found.bytes += item.raw().len() as u64;
-                if let Item::Data(rows) = &item {
-                    found.rows += rows.iter().filter(|byte| **byte == b'\n').count() as u64;
+                match &item {
+                    Item::Data(rows) => {
+                        found.rows += rows.iter().filter(|byte| **byte == b'\n').count() as u64;
+                        replacer.feed(rows);
+                    }
+                    Item::CopyEnd(_) => {
+                        replacer.finish();
+                        for (pair, count) in self.0.iter().zip(&mut replacer.counts) {
+                            *found.replaced.entry(pair.old.clone()).or_default() += std::mem::take(count);
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
@@ -70,8 +86,9 @@ impl Dumps for Sql {
     }
 
     fn script(&self, dump: Body, wanted: &Wanted) -> Body {
+        let (wanted, replacer) = (wanted.clone(), Replacer::new(Arc::clone(&self.0)));
         let mut choice =
-            Excerpt { wanted: wanted.clone(), connected: false, making: false, made: false, inside: false, whole: false };
+            Excerpt { wanted, replacer, connected: false, making: false, made: false, inside: false, whole: false };
         body::piped(move |mut writer| async move {
             let mut scanner = Scanner::new(dump);
             // To the end: that the dump is whole shows there.
@@ -91,6 +108,7 @@ impl Dumps for Sql {
 /// What of a dump goes on, while it passes.
 struct Excerpt {
     wanted: Wanted,
+    replacer: Replacer,
     /// What passes is of some database.
     connected: bool,
     /// Roles are being made: all that the dump says of them, or nothing.
@@ -124,7 +142,8 @@ impl Excerpt {
             }
             // The rest of its line belongs to a COPY.
             Item::Copy(statement) if self.inside => Ok(vec![statement.raw().slice(statement.leading().len()..).to_vec()]),
-            Item::Data(bytes) | Item::CopyEnd(bytes) if self.inside => Ok(vec![bytes.to_vec()]),
+            Item::Data(rows) if self.inside => Ok(vec![self.replacer.feed(rows)]),
+            Item::CopyEnd(end) if self.inside => Ok(vec![self.replacer.finish(), end.to_vec()]),
             Item::Copy(_) | Item::Data(_) | Item::CopyEnd(_) | Item::Blank(_) => Ok(Vec::new()),
         }
     }

@@ -3,6 +3,7 @@
 use backup_core::Kind;
 
 use super::*;
+use crate::replace::ordered;
 
 /// As `pg_dumpall --clean` of PostgreSQL 15 has it, shortened.
 const ALL: &str = r#"--
@@ -80,13 +81,13 @@ fn dump(text: &str) -> Body {
 async fn script(text: &str, database: &str, roles: &[&str]) -> Result<String> {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
     let wanted = Wanted { database: database.into(), working: "w_1".into(), roles };
-    let script = body::to_vec(Sql.script(dump(text), &wanted), 1 << 20).await?;
+    let script = body::to_vec(Sql([].into()).script(dump(text), &wanted), 1 << 20).await?;
     Ok(String::from_utf8(script).expect("text"))
 }
 
 #[tokio::test]
 async fn what_a_dump_has_is_told() {
-    let inspected = Sql.inspect(dump(ALL)).await.expect("whole");
+    let inspected = Sql([].into()).inspect(dump(ALL)).await.expect("whole");
     let databases: Vec<_> = inspected.databases.iter().map(|found| (found.name.as_str(), found.rows)).collect();
     assert_eq!(databases, [("template1", 0), ("bosh", 2), ("we ird", 0)]);
     assert_eq!(inspected.roles, ["director", "vcap"]);
@@ -94,19 +95,33 @@ async fn what_a_dump_has_is_told() {
 }
 
 #[tokio::test]
+async fn ids_in_the_rows_of_the_database_become_others() {
+    let pairs = ["vm-1=vm-2", "bosh=x", "nosuch=y"].map(|pair| pair.parse().expect("a pair"));
+    let sql = Sql(ordered(pairs.into()).expect("pairs"));
+    let inspected = sql.inspect(dump(ALL)).await.expect("whole");
+    let counts = |nth: usize| inspected.databases[nth].replaced.values().copied().collect::<Vec<_>>();
+    assert_eq!((counts(1), counts(2)), (vec![1, 0, 1], vec![0, 0, 0]), "bosh, nosuch, vm-1");
+    let wanted = Wanted { database: "bosh".into(), working: "w_1".into(), roles: vec![] };
+    let script = body::to_vec(sql.script(dump(ALL), &wanted), 1 << 20).await.expect("whole");
+    let script = String::from_utf8(script).expect("text");
+    assert!(script.contains("\n1\tvm-2\n2\tDROP DATABASE x;\n\\.\n"), "{script}");
+    assert!(script.contains("IS 'of the DATABASE bosh'"), "nothing but rows: {script}");
+}
+
+#[tokio::test]
 async fn a_dump_that_breaks_off_anywhere_is_damaged() {
     let end = ALL.len() - "\n--\n\n".len();
     for cut in 0..end {
-        let error = Sql.inspect(dump(&ALL[..cut])).await.expect_err("cut");
+        let error = Sql([].into()).inspect(dump(&ALL[..cut])).await.expect_err("cut");
         assert_eq!(error.kind(), Kind::Damaged, "cut at {cut}: {error}");
     }
     // What follows the end shows that it was none.
     let more = format!("{ALL}CREATE ROLE x;\n");
-    assert_eq!(Sql.inspect(dump(&more)).await.expect_err("it goes on").kind(), Kind::Damaged);
+    assert_eq!(Sql([].into()).inspect(dump(&more)).await.expect_err("it goes on").kind(), Kind::Damaged);
     // The words of the end among rows are none either.
     let (start, _) = ALL.split_once("\\.").expect("rows");
     let rows = format!("{start}-- PostgreSQL database cluster dump complete\n\\.\n");
-    assert_eq!(Sql.inspect(dump(&rows)).await.expect_err("cut").kind(), Kind::Damaged);
+    assert_eq!(Sql([].into()).inspect(dump(&rows)).await.expect_err("cut").kind(), Kind::Damaged);
 }
 
 #[tokio::test]
@@ -145,7 +160,7 @@ async fn a_database_of_any_name_comes_out_and_none_that_is_not_there() {
 async fn what_would_run_a_program_is_no_dump() {
     for bad in ["\\! touch /tmp/x", "\\copy t from program 'x'", "SELECT 1 \\g |sh", "\\connect `id`"] {
         let text = ALL.replacen("CREATE SCHEMA public;", bad, 1);
-        Sql.inspect(dump(&text)).await.expect_err(bad);
+        Sql([].into()).inspect(dump(&text)).await.expect_err(bad);
         script(&text, "bosh", &[]).await.expect_err(bad);
     }
 }

@@ -93,6 +93,15 @@ fn restore_brings_a_destroyed_director_database_back() {
     assert!(said.err.contains("there is a database bosh-backup"), "{}", said.err);
     assert_eq!(scene.processes(), processes, "nothing was stopped");
     assert_eq!(scene.databases(), format!("bosh bosh-backup {kept} postgres we ird"));
+
+    // Of machines that were made anew.
+    let ids = ["--replace", "vm-7=vm-9000", "--replace", "vm-70=vm-7"];
+    let dry = scene.run(&[&["restore", "--dry-run"], &ids[..]].concat(), 0).out;
+    assert!(dry.contains("\n    the id vm-7, which becomes another: 1\n"), "{dry}");
+    scene.run(&[&["restore", "--database", "bosh", "--as", "moved"], &ids[..]].concat(), 0);
+    let cids =
+        "SELECT string_agg(vm_cid, ' ' ORDER BY id), count(*) FROM instances WHERE id IN (7, 70, 71, 700) OR vm_cid = 'vm-7'";
+    assert_eq!(scene.psql("moved", cids), "vm-9000 vm-7 vm-71 vm-700|4");
 }
 
 /// An archive as microbosh-simple-backup makes one, with that dump in it.
@@ -139,6 +148,7 @@ fn what_is_damaged_or_not_meant_stops_and_replaces_nothing() {
     fs::write(&manifest, &told).expect("as it was");
     fails(&["--database", "nosuch"], 3, "it has");
     fails(&["--database", "postgres"], 2, "cannot be replaced");
+    fails(&["--replace", "vm-0=vm-1"], 3, "has the id vm-0");
     fails(&[&scene.at("nosuch.tgz").display().to_string()], 3, "there is no archive");
 
     // The dump in it, which nothing but its own end tells of.

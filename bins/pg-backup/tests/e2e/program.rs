@@ -193,6 +193,18 @@ impl Service {
         (output.status.code(), log)
     }
 
+    /// Kills it unless what is returned is dropped in time: whoever waits for its words then sees their end.
+    pub(crate) fn watched(&self) -> mpsc::Sender<()> {
+        let (watched, end) = mpsc::channel();
+        let pid = Pid::from_child(self);
+        thread::spawn(move || {
+            if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        watched
+    }
+
     /// What it said and how it ended, once it has.
     pub(crate) fn output(mut self) -> Output {
         self.0.take().expect("it runs").wait_with_output().expect("it ends")

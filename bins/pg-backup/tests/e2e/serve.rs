@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use backup_tests::{Major, Server};
+use backup_tests::{Major, Server, Setup};
 
 use crate::program::{Ran, Service, Sink, until};
 use crate::serve_receiver::{Answer, Receiver};
@@ -18,11 +18,11 @@ pub(crate) struct Container {
 
 impl Container {
     pub(crate) fn new() -> Option<Self> {
-        Self::of(Major::V15)
+        Self::of(Major::V15, &Setup::default())
     }
 
-    fn of(major: Major) -> Option<Self> {
-        let server = Server::start(major)?;
+    pub(crate) fn of(major: Major, setup: &Setup) -> Option<Self> {
+        let server = Server::start_with(major, setup)?;
         server.psql("postgres", "CREATE ROLE app LOGIN PASSWORD 'hunter2'; CREATE ROLE reader; CREATE DATABASE shop OWNER app");
         server.psql(
             "shop",
@@ -413,7 +413,7 @@ fn no_database_is_dumped_twice_at_the_same_time() {
 
 #[test]
 fn an_owner_who_is_no_superuser_dumps_a_database_of_an_old_server() {
-    let Some(container) = Container::of(Major::V13) else { return };
+    let Some(container) = Container::of(Major::V13, &Setup::default()) else { return };
     container.run(&["serve", "--once"], &[("BACKUP_STRATEGY", "daily")]).ok();
     let dumps = container.dumps();
     assert_eq!(dumps.len(), 1);

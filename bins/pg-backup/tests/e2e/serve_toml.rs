@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use backup_tests::{Major, Server};
+use backup_tests::{Major, Server, Setup};
 
 use crate::program::{Ran, Service, Sink, until};
 use crate::serve_asked::{TOKEN, ask};
@@ -18,7 +18,11 @@ struct Own {
 
 impl Own {
     fn new() -> Option<Self> {
-        let server = Server::start(Major::V17)?;
+        Self::with(&Setup::default())
+    }
+
+    fn with(setup: &Setup) -> Option<Self> {
+        let server = Server::start_with(Major::V17, setup)?;
         shop::fill(&server);
         Some(Self { server, sink: Sink::new() })
     }
@@ -65,6 +69,7 @@ impl Own {
 impl Service {
     /// The next line of its log that has `words`; it must come soon.
     fn line(&mut self, words: &str) -> String {
+        let _watched = self.watched();
         let out = self.stdout.as_mut().expect("piped");
         let mut seen = vec![Vec::new()];
         while seen.len() < 12 {
@@ -83,7 +88,7 @@ impl Service {
 
 #[test]
 fn backups_are_served_and_the_ordinary_commands_read_them() {
-    let Some(own) = Own::new() else { return };
+    let Some(own) = Own::with(&Setup { with_temporary_files: true, ..Setup::default() }) else { return };
     own.write("schedule = \"0 3 * * *\"\nat_start = true\nkeep = { last = 2 }\n");
     let child = own.start();
     until("there is one that is verified", || own.list().contains("verified"));

@@ -2,16 +2,21 @@
 
 use std::path::Path;
 
-use backup_tests::{Major, Server};
+use backup_tests::{Major, Server, Setup};
 
 use crate::program::{Ran, Sink};
 use crate::serve::Container;
 
 const WARNING: &str = "is on the volume of the server's own data";
 
+/// The server's folder and those of the test.
+fn on_one_volume() -> Setup {
+    Setup { with_temporary_files: true, ..Setup::default() }
+}
+
 #[test]
 fn both_configurations_tell_and_who_may_not_know_the_folder_is_told_nothing() {
-    let Some(server) = Server::start(Major::V15) else { return };
+    let Some(server) = Server::start_with(Major::V15, &on_one_volume()) else { return };
     server.psql("postgres", "CREATE DATABASE shop; CREATE ROLE reader LOGIN IN ROLE pg_read_all_data");
     let sink = Sink::new();
     let file = sink.folder().join("backup.toml");
@@ -25,7 +30,6 @@ fn both_configurations_tell_and_who_may_not_know_the_folder_is_told_nothing() {
         let ran = Ran::of(&mut command).ok();
         format!("{}{}", ran.text(), ran.err)
     };
-    // The test's folders are on one volume.
     let said = once(&sink.folder().join("b"), "postgres");
     assert_eq!(said.matches(WARNING).count(), 1, "{said}");
     assert!(said.contains(&format!("{}/b {WARNING}", sink.folder().display())), "{said}");
@@ -43,7 +47,7 @@ fn both_configurations_tell_and_who_may_not_know_the_folder_is_told_nothing() {
 
 #[test]
 fn the_containers_folder_is_looked_at_too() {
-    let Some(container) = Container::new() else { return };
+    let Some(container) = Container::of(Major::V15, &on_one_volume()) else { return };
     let said = |ran: Ran| format!("{}{}", ran.text(), ran.err);
     let first = said(container.run(&["serve", "--once"], &[]).ok());
     assert!(!first.contains(WARNING), "the application's user may not know: {first}");

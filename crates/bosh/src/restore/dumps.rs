@@ -1,5 +1,6 @@
 //! What a restore needs to know of SQL, which this crate knows nothing of.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -37,6 +38,8 @@ pub struct Found {
     pub rows: u64,
     /// How much of the dump is about it, in bytes.
     pub bytes: u64,
+    /// The ids that [`Dumps::script`] replaces in its rows, each with how often it stands there.
+    pub replaced: BTreeMap<String, u64>,
 }
 
 /// What of a dump is wanted.

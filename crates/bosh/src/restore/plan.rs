@@ -41,6 +41,8 @@ pub struct Planned {
     pub bytes: u64,
     /// The roles that are not there and are made before it is loaded.
     pub roles: Vec<String>,
+    /// The ids in its rows that become others, each with how often it stands there.
+    pub ids: BTreeMap<String, u64>,
     /// The dump in the archive.
     pub(super) dump: String,
     /// What it is called until it is whole.
@@ -117,7 +119,10 @@ impl Restore {
                 let (name, one, other) = (&one.found.name, &one.dump, &other.dump);
                 Err(Error::failed(format!("the archive has {name} twice, in {one} and {other}")))
             }
-            _ => Ok(chosen),
+            _ => {
+                all_are_there(&chosen)?;
+                Ok(chosen)
+            }
         }
     }
 
@@ -168,8 +173,8 @@ impl Restore {
             // The first of a dump makes its roles.
             let mut roles = roles.remove(&dump).unwrap_or_default();
             roles.retain(|role| !roles_there.contains(role));
-            let Found { name, rows, bytes } = found;
-            databases.push(Planned { name, target, replaced, rows, bytes, roles, dump, working });
+            let Found { name, rows, bytes, replaced: ids } = found;
+            databases.push(Planned { name, target, replaced, rows, bytes, roles, ids, dump, working });
         }
         self.has_room(cx, databases.iter().map(|planned| planned.bytes).sum()).await?;
         let left = names.into_iter().filter(|name| name.starts_with(WORKING)).collect();
@@ -193,6 +198,19 @@ impl Restore {
                 Ok(())
             }
         }
+    }
+}
+
+/// An id that is to become another must be in some row: it is misspelt else, or of another archive.
+fn all_are_there(chosen: &[InArchive]) -> Result<()> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (id, count) in chosen.iter().flat_map(|one| &one.found.replaced) {
+        *counts.entry(id).or_default() += count;
+    }
+    match counts.iter().find(|(_, count)| **count == 0) {
+        Some((id, _)) => Err(Error::new(Kind::NotFound, format!("no row of what comes back has the id {id}"))
+            .with_hint("look into the database: restore it beside the one that is there, with --database and --as")),
+        None => Ok(()),
     }
 }
 
