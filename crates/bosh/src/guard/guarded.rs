@@ -78,7 +78,11 @@ impl Lifecycle for Guarded {
         let mut keeping = tokio::spawn(keep(self.guard.clone(), self.progress.clone()));
         self.renew(Some(keeping.abort_handle()));
         tokio::select! {
-            done = self.inner.pause(units) => done?,
+            done = self.inner.pause(units) => if done.is_err() {
+                // If it has fired, that is why they do not stop.
+                self.guard.held().await?;
+                return done;
+            },
             // Whatever is stopped from here on would stay so.
             _ = &mut keeping => {
                 self.guard.held().await?;
@@ -89,10 +93,12 @@ impl Lifecycle for Guarded {
     }
 
     async fn held(&self, units: &[Unit]) -> Result<()> {
+        let held = self.inner.held(units).await;
+        // Asked last: if it has not fired by now it started nothing until then. If it has, that is why something runs.
         if !units.is_empty() {
             self.guard.held().await?;
         }
-        self.inner.held(units).await
+        held
     }
 
     async fn resume(&self, units: &[Unit]) -> Result<()> {
