@@ -77,16 +77,27 @@ mod tests {
         let refusal = |status, code: &str| Refusal { status, code: code.to_owned(), said: "no route".to_owned() };
         let of = |cause: Refusal| exit_code(&Error::failed("list").with_source(Error::failed("again").with_source(cause)));
         for (status, code, is) in [
+            (Some(301), "PermanentRedirect", 10),
+            (Some(307), "TemporaryRedirect", 10),
+            (Some(404), "NoSuchBucket", 12),
+            (Some(409), "BucketNotEmpty", 13),
+            (Some(412), "PreconditionFailed", 14),
+            (Some(503), "", 15),
+            (Some(500), "SlowDown", 15),
+            (Some(500), "InternalError", 70),
+            (Some(413), "", 70),
+            (Some(401), "", 77),
             (Some(403), "AccessDenied", 77),
             (Some(403), "SignatureDoesNotMatch", 77),
-            (Some(503), "SlowDown", 15),
-            (Some(409), "BucketNotEmpty", 13),
-            (Some(400), "InvalidArgument", 11),
-            (Some(500), "InternalError", 70),
             (None, "", 75),
         ] {
             assert_eq!(of(refusal(status, code)), is, "{status:?} {code}");
         }
+        for status in [400, 405, 411, 416, 417, 501, 504] {
+            assert_eq!(of(refusal(Some(status), "")), 11, "{status}");
+        }
+        let nobody = Refusal { said: "Connection refused (os error 111)".to_owned(), ..refusal(None, "") };
+        assert_eq!(of(nobody), 111);
         let kinds = [
             (Kind::Usage, 64),
             (Kind::NotFound, 12),
