@@ -3,11 +3,15 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use backup_tests::faults::{Asked, Fault, Proxy};
+use backup_tests::faults::{Asked, Fault, Proxy, When};
 
 const PAGE: &str = "<L><IsTruncated>true</IsTruncated><Contents>a</Contents><Contents>b</Contents></L>";
+
+/// For what comes for certain.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A stand-in that answers what is asked of a bucket with [`PAGE`] and all else with ten digits, and tells what it heard.
 fn gateway() -> (SocketAddr, Receiver<String>) {
@@ -111,6 +115,31 @@ fn a_router_answers_what_is_larger_than_it_takes_and_hands_the_rest_on() {
     assert!(ask(&proxy, "GET", "/bucket/key").0.starts_with("HTTP/1.1 200 "));
     proxy.spoil(None, 0, 1, Fault::Limit(4));
     assert!(ask(&proxy, "PUT", "/bucket/key").0.starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn what_changes_meanwhile_has_changed_before_the_gateway_is_asked_or_after_it_has_answered() {
+    let (gateway, heard) = gateway();
+    let proxy = Proxy::start(gateway);
+    let heard = Arc::new(Mutex::new(heard));
+    let next = |patience| heard.lock().expect("nobody failed").recv_timeout(patience).is_ok();
+    for (when, patience) in [(When::Asked, Duration::ZERO), (When::Answered, PATIENCE)] {
+        let (changed, changes) = channel();
+        let then = heard.clone();
+        proxy.meanwhile(when, move || {
+            let is_asked = then.lock().expect("nobody failed").recv_timeout(patience).is_ok();
+            changed.send(is_asked).expect("somebody waits");
+        });
+        // By this no object is fetched.
+        ask(&proxy, "GET", "/bucket?prefix=a");
+        assert!(next(PATIENCE) && changes.try_recv().is_err());
+        assert_eq!(body(&ask(&proxy, "GET", "/bucket/key").0), "0123456789");
+        assert_eq!(changes.try_recv(), Ok(when == When::Answered));
+        assert!(when == When::Answered || next(PATIENCE));
+        // Once.
+        ask(&proxy, "GET", "/bucket/key");
+        assert!(next(PATIENCE) && changes.try_recv().is_err());
+    }
 }
 
 #[test]

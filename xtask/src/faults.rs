@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use backup_tests::Rgw;
-use backup_tests::faults::table::{self, Program};
+use backup_tests::faults::table::{self, Program, Scale};
 use clap::Args;
 
 use crate::bench::Result;
@@ -26,8 +26,9 @@ const HEAD: &str = "# What faults do to a sync
 
 Each program synced a bucket of 4,000 objects of 3,000 bytes, which a gateway of Ceph 16.2 lists 1,000 a page, into a folder. Then one
 object was replaced by one of the same size, one came and one went. Then the program syncs again, with deletion, through a proxy that
-spoils what the gateway answers, for as long as that sync lasts. The last rows have no such proxy at work: an empty folder on a disk of
-64 KiB, and buckets with two or three odd keys.
+spoils what the gateway answers, for as long as that sync lasts. The last rows spoil nothing: an empty folder on a disk of 64 KiB, buckets
+with two or three odd keys, and buckets with one object of 60 MiB, which becomes another or goes once it is first asked for: before the
+gateway hears of that, or when its answer has begun.
 
 - What *breaks off* is less than its length says; what *comes short* has a length that says it is all.
 - *Deleted wrongly* are files that the bucket has, *not whole* those that are neither what they were nor what the bucket has.
@@ -36,10 +37,11 @@ spoils what the gateway answers, for as long as that sync lasts. The last rows h
 
 `ceph-backup sync` had `--delete-removed --yes`, where `--yes` is the answer to whatever it would ask; s3cmd `--delete-removed`; s5cmd
 `--delete`. Its `--exit-on-error` was left off, as it is unless asked for. Ours and s3cmd wait a second for an answer and ask twice again
-(`socket_timeout`, `max_retries`); s5cmd, which has no option for the first, asks once again (`--retry-count`).
+(`socket_timeout`, `max_retries`), a minute for the large object; s5cmd, which has no option for the first, asks once again
+(`--retry-count`).
 
 `cargo run -p xtask -- faults --page docs/faults.md` wrote this page. Each run of the tests finds the column of ours again, with 16 objects
-and 4 a page.
+and 4 a page, and a large one of 12 MiB.
 
 ";
 
@@ -58,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut columns = Vec::new();
     for (name, _, program) in &programs {
         eprintln!("{name}");
-        columns.push(table::column(&rgw, &keys, name, program, &ours, table::PAGE));
+        columns.push(table::column(&rgw, &keys, name, program, &ours, Scale::FULL));
     }
     let [ours, ..] = columns.as_slice() else { return Err("there are no programs".into()) };
     let names: Vec<&str> = programs.iter().map(|(_, name, _)| name.as_str()).collect();

@@ -1,12 +1,13 @@
 //! A proxy before an S3 gateway that spoils answers on purpose, and counts what passes.
 //!
 //! It speaks HTTP/1.1 on both sides and hands requests on as they are, `Host` included, so that their signatures hold. What a
-//! [`Fault`] does to an answer is in `fault.rs`.
+//! [`Fault`] does to an answer is in `fault.rs`. What changes in the bucket meanwhile is done by [`Proxy::meanwhile`].
 
 mod fault;
 pub mod table;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -98,21 +99,39 @@ struct Rule {
     fault: Fault,
 }
 
-#[derive(Debug)]
+/// When something changes meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before the gateway is asked for the object.
+    Asked,
+    /// After its answer has begun, of which the client has nothing yet.
+    Answered,
+}
+
+/// What changes, and when.
+type Change = (When, Box<dyn FnOnce() + Send>);
+
 struct State {
     gateway: SocketAddr,
     rules: Mutex<Vec<Rule>>,
+    /// Whoever fetches an object waits for it.
+    change: tokio::sync::Mutex<Option<Change>>,
     seen: Mutex<Vec<Seen>>,
 }
 
 type Body = BoxBody<Bytes, std::io::Error>;
 
 /// A running proxy. Dropped, it takes its connections along.
-#[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     state: Arc<State>,
     runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Proxy").field(&self.address).finish()
+    }
 }
 
 impl Proxy {
@@ -122,7 +141,7 @@ impl Proxy {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("set");
         let address = listener.local_addr().expect("its address");
-        let state = Arc::new(State { gateway, rules: Mutex::default(), seen: Mutex::default() });
+        let state = Arc::new(State { gateway, rules: Mutex::default(), change: Default::default(), seen: Mutex::default() });
         let shared = Arc::clone(&state);
         runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).expect("a listener");
@@ -142,6 +161,12 @@ impl Proxy {
     /// Of several faults for one request it is the one that was asked for first.
     pub fn spoil(&self, asked: impl Into<Option<Asked>>, skip: usize, times: usize, fault: Fault) {
         locked(&self.state.rules).push(Rule { asked: asked.into(), skip, times, fault });
+    }
+
+    /// Does `change` once, while the next object, or a range of one, is fetched. Until it is done the client gets nothing of that, and
+    /// other requests for objects wait.
+    pub fn meanwhile(&self, when: When, change: impl FnOnce() + Send + 'static) {
+        *self.state.change.blocking_lock() = Some((when, Box::new(change)));
     }
 
     /// Lets everything pass from now on.
@@ -188,6 +213,7 @@ async fn handle(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     let fault = state.fault(asked);
     let answer = match fault.clone() {
         Some(fault) => fault.spoil(request, |request| hand_on(request, &state)).await,
+        None if asked == Asked::Get => state.fetch(request).await,
         None => hand_on(request, &state).await,
     };
     let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
@@ -199,6 +225,23 @@ async fn handle(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
 }
 
 impl State {
+    /// Asks the gateway for an object, which may change meanwhile.
+    async fn fetch(&self, request: Request<Body>) -> Result<Response<Body>, std::io::Error> {
+        let mut waiting = self.change.lock().await;
+        let Some((when, change)) = waiting.take() else {
+            drop(waiting);
+            return hand_on(request, self).await;
+        };
+        let change = || tokio::task::spawn_blocking(change);
+        if when == When::Asked {
+            change().await.map_err(std::io::Error::other)?;
+            return hand_on(request, self).await;
+        }
+        let answer = hand_on(request, self).await;
+        change().await.map_err(std::io::Error::other)?;
+        answer
+    }
+
     /// What this request is to suffer.
     fn fault(&self, asked: Asked) -> Option<Fault> {
         let mut rules = locked(&self.rules);

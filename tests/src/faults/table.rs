@@ -1,7 +1,8 @@
 //! What programs that sync a bucket into a folder leave there when the gateway fails them: each fault once, for any of them.
 //!
 //! A bucket that a gateway lists in four pages was synced; then one object changed, one came and one went. The program syncs again, with
-//! deletion, through a proxy that spoils answers as long as that lasts.
+//! deletion, through a proxy that spoils answers as long as that lasts. Buckets with odd keys, and with an object that changes while it is
+//! fetched, are synced into empty folders.
 
 mod lane;
 
@@ -12,14 +13,27 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Asked, Fault};
+use super::{Asked, Fault, When};
 use crate::{Rgw, S3Keys, SmallDisk, bytes};
 
 use lane::Lane;
 pub use lane::Program;
 
-/// How many lines a page of a listing has, whatever the gateway is told to allow, for programs that do not say how many they want.
-pub const PAGE: u32 = 1000;
+/// How much there is to sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scale {
+    /// How many lines a page of a listing has.
+    pub page: u32,
+    /// The size of an object that is fetched in several requests, in bytes.
+    pub large: usize,
+}
+
+impl Scale {
+    /// 1,000 lines, which no gateway can be told to make less for programs that do not say how many they want, and an object that is too
+    /// large for one request of any.
+    pub const FULL: Self = Self { page: 1000, large: 60 << 20 };
+}
+
 /// How many pages the bucket has.
 const PAGES: u32 = 4;
 /// How many cases run at once: they wait mostly.
@@ -49,13 +63,23 @@ fn cases(page: u32) -> [(&'static str, Asked, usize, Fault); 17] {
 }
 
 /// A key that no file can be called, or that leads elsewhere.
-fn keys() -> [(&'static str, Vec<String>); 4] {
+fn keys() -> [(&'static str, Vec<String>); 5] {
     let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     [
         ("one key is `../up`", keys(&["../up", "a"])),
+        ("two keys differ by a leading slash", keys(&["/a", "a"])),
         ("one key is a folder of another", keys(&["a", "a/b", "c"])),
         ("one key has a line feed", keys(&["a\nb", "c"])),
         ("one key has 1,024 bytes and no slash", vec!["x".repeat(1024), "c".to_owned()]),
+    ]
+}
+
+/// What happens to an object in several pieces, and when; none is that it goes.
+fn changes() -> [(&'static str, When, Option<u32>); 3] {
+    [
+        ("a large object is replaced between its listing and its download", When::Asked, Some(2)),
+        ("a large object is replaced while it is read", When::Answered, Some(2)),
+        ("a large object goes between its listing and its download", When::Asked, None),
     ]
 }
 
@@ -77,12 +101,13 @@ impl Cell {
     }
 }
 
-/// Runs all cases with `program`, as the user with these `keys`; buckets are called `name` and something, and are listed in pages of
-/// `page` lines: 1,000, or what [`Rgw::with_pages_of`] allows those who ask for more. `ours` fills them.
+/// Runs all cases with `program`, as the user with these `keys`; buckets are called `name` and something, and are listed in pages as the
+/// scale has it: of 1,000 lines, or what [`Rgw::with_pages_of`] allows those who ask for more. `ours` fills them.
 ///
 /// # Panics
 /// Where the program does not even work without faults, or s3cmd is not there.
-pub fn column(rgw: &Rgw, keys: &S3Keys, name: &str, program: &Program, ours: &Path, page: u32) -> Vec<Cell> {
+pub fn column(rgw: &Rgw, keys: &S3Keys, name: &str, program: &Program, ours: &Path, scale: Scale) -> Vec<Cell> {
+    let page = scale.page;
     let ours_program = Program::Ours(ours.to_owned());
     let filler = Lane::new(&ours_program, rgw, keys);
     let bucket = format!("{name}-faults");
@@ -165,7 +190,49 @@ pub fn column(rgw: &Rgw, keys: &S3Keys, name: &str, program: &Program, ours: &Pa
         }
         Cell { case, text }
     }));
+    let changes = changes();
+    cells.extend(in_lanes(&lanes, changes.len(), |lane, nth| {
+        let (case, when, seed) = changes[nth];
+        let bucket = format!("{name}-change-{nth}");
+        lane.run(lane.ours(ours, &["mb", &format!("s3://{bucket}")]));
+        changing(lane, case, &bucket, when, [Some(1), seed].map(|seed| seed.map(|seed| bytes(scale.large, seed))))
+    }));
     cells
+}
+
+/// Fetches the object `a`, which has the second content, or is gone, once it is asked for.
+fn changing(lane: &Lane<'_>, case: &'static str, bucket: &str, when: When, states: [Option<Vec<u8>>; 2]) -> Cell {
+    let object = format!("s3://{bucket}/a");
+    let [first, mut second] = [0, 1].map(|nth| {
+        let mut s3cmd = lane.behind();
+        match &states[nth] {
+            Some(content) => {
+                let file = lane.path(&format!("state-{nth}"));
+                std::fs::write(&file, content).expect("written");
+                s3cmd.arg("put").arg(file).arg(&object);
+            }
+            None => {
+                s3cmd.arg("del").arg(&object);
+            }
+        }
+        s3cmd
+    });
+    lane.run(first);
+    lane.proxy.meanwhile(when, move || assert!(second.output().expect("s3cmd runs").status.success()));
+    let folder = lane.path(bucket);
+    std::fs::create_dir(&folder).expect("made");
+    // Until it has changed nobody gets an answer.
+    lane.waits_for(60);
+    let code = lane.sync(bucket, &folder);
+    let found = files(&folder);
+    let broken = found.values().filter(|now| states.iter().flatten().all(|state| state != *now)).count();
+    let whole = found.len() - broken;
+    let mut text = ended(code, whole == 0 && states[1].is_some());
+    write!(text, ", {whole} of 1 there").expect("a string");
+    if broken > 0 {
+        write!(text, ", **{broken} not whole**").expect("a string");
+    }
+    Cell { case, text }
 }
 
 /// Does `work` for each of so many cases, in order of their numbers.

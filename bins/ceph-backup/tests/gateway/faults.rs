@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use backup_tests::Rgw;
-use backup_tests::faults::table::{self, Program};
+use backup_tests::faults::table::{self, Program, Scale};
 
-/// Few objects make many pages.
-const PAGE: u32 = 4;
+/// Few objects make many pages, and two pieces of 8 MiB are several.
+const SMALL: Scale = Scale { page: 4, large: 12 << 20 };
 
 #[test]
 fn the_page_of_faults_says_what_ours_does() {
-    let Some(rgw) = Rgw::with_pages_of(PAGE) else { return };
+    let Some(rgw) = Rgw::with_pages_of(SMALL.page) else { return };
     let keys = rgw.user("page");
     let ours = Path::new(env!("CARGO_BIN_EXE_ceph-backup"));
-    let cells = table::column(&rgw, &keys, "page", &Program::Ours(ours.to_owned()), ours, PAGE);
+    let cells = table::column(&rgw, &keys, "page", &Program::Ours(ours.to_owned()), ours, SMALL);
     let page = include_str!("../../../../docs/faults.md");
     for cell in &cells {
         assert!(cell.is_good(), "{cell:?}");

@@ -27,18 +27,26 @@ pub(super) struct Lane<'a> {
     keys: &'a S3Keys,
     pub(super) proxy: Proxy,
     folder: tempfile::TempDir,
+    /// What a configuration says of the gateway itself.
+    config: String,
 }
 
 impl<'a> Lane<'a> {
     pub(super) fn new(program: &'a Program, rgw: &'a Rgw, keys: &'a S3Keys) -> Self {
         let address = rgw.url().trim_start_matches("http://").parse().expect("an address");
-        let lane = Self { program, rgw, keys, proxy: Proxy::start(address), folder: tempfile::tempdir().expect("a folder") };
-        let host = |url: &str| url.trim_start_matches("http://").to_owned();
-        let text = std::fs::read_to_string(rgw.s3cfg(keys)).expect("a file");
-        let text = text.replace(&host(&rgw.url()), &host(&lane.proxy.url()));
-        // They ask again, and wait for a second.
-        std::fs::write(lane.path("s3cfg"), format!("{text}socket_timeout = 1\nmax_retries = 2\n")).expect("written");
+        let config = std::fs::read_to_string(rgw.s3cfg(keys)).expect("a file");
+        let folder = tempfile::tempdir().expect("a folder");
+        let lane = Self { program, rgw, keys, proxy: Proxy::start(address), folder, config };
+        lane.waits_for(1);
+        std::fs::write(lane.path("behind"), &lane.config).expect("written");
         lane
+    }
+
+    /// Programs ask twice again, and wait for each answer so many seconds; s5cmd cannot be told.
+    pub(super) fn waits_for(&self, seconds: u32) {
+        let host = |url: &str| url.trim_start_matches("http://").to_owned();
+        let text = self.config.replace(&host(&self.rgw.url()), &host(&self.proxy.url()));
+        std::fs::write(self.path("s3cfg"), format!("{text}socket_timeout = {seconds}\nmax_retries = 2\n")).expect("written");
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -57,8 +65,17 @@ impl<'a> Lane<'a> {
     }
 
     pub(super) fn s3cmd(&self) -> Command {
+        self.s3cmd_by("s3cfg")
+    }
+
+    /// s3cmd that asks the gateway itself.
+    pub(super) fn behind(&self) -> Command {
+        self.s3cmd_by("behind")
+    }
+
+    fn s3cmd_by(&self, config: &str) -> Command {
         let mut s3cmd = self.rgw.s3cmd(self.keys).expect("s3cmd is where Ceph is");
-        s3cmd.arg("-q").arg("--config").arg(self.path("s3cfg"));
+        s3cmd.arg("-q").arg("--config").arg(self.path(config)).stdin(Stdio::null());
         s3cmd
     }
 
