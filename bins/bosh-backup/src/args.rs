@@ -32,7 +32,7 @@ enum Command {
     Verify(verify::Verify),
     /// Delete archives that no rule keeps, and print each verdict with its reason
     Prune(prune::Prune),
-    /// Bring databases back out of an archive
+    /// Bring databases or files back out of an archive
     Restore(restore::Restore),
     /// Tell what runs on the director, and what a run has left stopped
     Status,

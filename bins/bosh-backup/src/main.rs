@@ -3,6 +3,7 @@
 mod args;
 mod backup;
 mod director;
+mod files;
 mod list;
 mod prune;
 mod replace;

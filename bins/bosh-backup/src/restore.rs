@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::args::BoshBackup;
 use crate::director::Director;
+use crate::files;
 use crate::list::newest;
 use crate::replace::{Replacement, ordered};
 use crate::sql::Sql;
@@ -27,6 +28,15 @@ pub(crate) struct Restore {
     /// Give it this name, which no database there has: nothing is stopped, nothing is replaced
     #[arg(long = "as", value_name = "NAME", requires = "database")]
     rename: Option<String>,
+    /// Bring files back instead of databases: /var/vcap/store, or what --path says
+    #[arg(long, conflicts_with_all = ["database", "rename", "replace"])]
+    files: bool,
+    /// A file or folder below /var/vcap that comes back; may be given several times [default: store]
+    #[arg(long = "path", value_name = "PATH", requires = "files")]
+    paths: Vec<PathBuf>,
+    /// Take files out of CACHE instead of an archive
+    #[arg(long, requires = "files", conflicts_with = "archive")]
+    cache: bool,
     /// Keep what is replaced, under the name that is told
     #[arg(long)]
     keep: bool,
@@ -47,6 +57,11 @@ pub(crate) struct Restore {
 impl Restore {
     pub(crate) async fn run(self, face: &Face, director: &Director) -> Result<()> {
         let (cx, answers) = (&face.cx, Answers::new(self.yes, "--yes"));
+        if self.files {
+            let Self { archive, cache, paths, keep, other_director, dry_run, .. } = self;
+            let options = files::Options { archive, cache, paths, keep, other_director, dry_run, answers };
+            return Box::pin(files::run(options, face, director)).await;
+        }
         let choice = match (self.database, self.rename) {
             (None, _) => Choice::All,
             (Some(name), None) => Choice::One(name),

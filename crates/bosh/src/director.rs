@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backup_core::{Context, Event, Lifecycle, Name, Result, Unit};
-use backup_host::Host;
+use backup_core::{Context, Error, Event, Lifecycle, Name, Result, Unit};
+use backup_host::{Command, Host};
 
+use crate::lifecycle::WithFiles;
 use crate::{Guard, Guarded, Postgres, Progress, Services, Settings};
 
 /// How long PostgreSQL may take from when monit finds it running to when it answers.
 const RECOVERY: Duration = Duration::from_secs(600);
+
+/// The folder of a director in which all of it lies that is backed up.
+pub(crate) const ROOT: &str = "/var/vcap";
 
 /// A director. Plain data: nobody was asked for anything.
 #[derive(Debug, Clone)]
@@ -32,12 +36,40 @@ impl Director {
     /// Its services, with the guard that brings them back: what [`recover`](backup_core::recover()) and
     /// [`resume`](backup_core::resume()) take too.
     pub fn lifecycle(&self, progress: &Progress) -> Arc<dyn Lifecycle> {
-        Arc::new(Guarded::new(Arc::new(self.services(progress)), self.guard(), progress.clone()))
+        self.guarded(Arc::new(self.services(progress)), progress)
+    }
+
+    /// Its services and the files that a restore puts in place, with the guard that brings both to where services can run.
+    pub(crate) fn lifecycle_with_files(&self, progress: &Progress) -> Arc<dyn Lifecycle> {
+        self.guarded(Arc::new(WithFiles(Arc::new(self.services(progress)))), progress)
+    }
+
+    fn guarded(&self, inner: Arc<dyn Lifecycle>, progress: &Progress) -> Arc<dyn Lifecycle> {
+        Arc::new(Guarded::new(inner, self.guard(), progress.clone()))
     }
 
     /// The guard that a run leaves there.
     pub fn guard(&self) -> Guard {
         Guard::new(self.host.clone(), &self.name, self.lease, self.max_pause)
+    }
+
+    /// Whether `find` and `tar` are there, are GNU's, and may be run as root.
+    pub(crate) async fn programs_are_gnu(&self) -> Result<()> {
+        let host = &self.host;
+        for program in ["find", "tar"] {
+            let answer = host.answer(&Command::new(program).arg("--version").sudo()).await?;
+            let said = answer.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            if answer.status != 0 && said.contains("sudo: ") {
+                return Err(Error::failed(format!("sudo does not let {program} run on {}", host.name()))
+                    .with_source(said)
+                    .with_hint("let the login user run monit, sv, find, tar and kill by sudo without a password"));
+            }
+            if answer.status != 0 || !String::from_utf8_lossy(&answer.stdout).contains("GNU") {
+                return Err(Error::failed(format!("{program} on {} is not GNU {program}", host.name()))
+                    .with_hint(format!("install GNU {program} there")));
+            }
+        }
+        Ok(())
     }
 
     /// Its services without a guard.

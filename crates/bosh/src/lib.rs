@@ -1,6 +1,6 @@
 //! A BOSH director is stopped, dumped, copied and started again, and never left down.
 //!
-//! A [`Backup`] is all of that, and makes an [`archive`]; a [`restore`] brings databases back out of one. [`config`] is what a user writes, [`Filter`] says what of the director's disk
+//! A [`Backup`] is all of that, and makes an [`archive`]; a [`restore`] brings databases back out of one, and [`files`] brings files. [`config`] is what a user writes, [`Filter`] says what of the director's disk
 //! is copied, and [`copy`] copies it. [`monit`] is what its services are doing, [`Services`] stops and starts them on a
 //! [`Host`](backup_host::Host), and a [`Guard`] there brings them back if nobody else does.
 
@@ -9,6 +9,7 @@ mod backup;
 pub mod config;
 pub mod copy;
 mod director;
+pub mod files;
 mod filter;
 mod guard;
 mod lifecycle;

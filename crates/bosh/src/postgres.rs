@@ -1,5 +1,6 @@
 //! The PostgreSQL of a director, asked and dumped by its own programs.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use backup_core::{Body, Error, Kind, Result};
@@ -31,6 +32,26 @@ impl Default for Postgres {
         let programs = "/var/vcap/packages/postgres/bin".into();
         Self { programs, service: "postgres".into(), host: None, port: None, user: None }
     }
+}
+
+/// How many bytes are left on the disk that `folder` lies on there; `None` if that cannot be told.
+pub(crate) async fn free(host: &dyn Host, folder: &OsStr) -> Result<Option<u64>> {
+    let answer = host.answer(&Command::new("stat").args(["--file-system", "--format=%a %S", "--"]).arg(folder)).await?;
+    let said = String::from_utf8_lossy(&answer.stdout);
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let bytes = said.split_once(' ').and_then(|(blocks, size)| number(blocks)?.checked_mul(number(size)?));
+    Ok(bytes.filter(|_| answer.status == 0))
+}
+
+/// What of a version says whether data fits: `15` of `15.18`, `9.0` of `9.0.3`.
+pub(crate) fn major(version: &str) -> &str {
+    let mut dots = version.match_indices(|c: char| !c.is_ascii_digit()).map(|(at, _)| at);
+    let first = dots.next().unwrap_or(version.len());
+    let end = match version.get(..first).and_then(|number| number.parse::<u32>().ok()) {
+        Some(10..) => first,
+        _ => dots.next().unwrap_or(version.len()),
+    };
+    version.get(..end).unwrap_or(version)
 }
 
 /// A name as SQL has it.
@@ -82,12 +103,19 @@ impl Postgres {
 
     /// How many bytes are left on the disk of the server's data; `None` if that cannot be told.
     pub(crate) async fn free(&self, host: &dyn Host) -> Result<Option<u64>> {
-        let Some(folder) = self.ask(host, "SHOW data_directory").await?.into_iter().next() else { return Ok(None) };
-        let answer = host.answer(&Command::new("stat").args(["--file-system", "--format=%a %S", "--"]).arg(folder)).await?;
-        let said = String::from_utf8_lossy(&answer.stdout);
-        let number = |text: &str| text.trim().parse::<u64>().ok();
-        let bytes = said.split_once(' ').and_then(|(blocks, size)| number(blocks)?.checked_mul(number(size)?));
-        Ok(bytes.filter(|_| answer.status == 0))
+        match self.ask(host, "SHOW data_directory").await?.first() {
+            Some(folder) => free(host, folder.as_ref()).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The version of its programs, which are there whether the server runs or not; `None` if they do not tell it.
+    pub(crate) async fn version_of_programs(&self, host: &dyn Host) -> Result<Option<String>> {
+        let answer = host.answer(&Command::new(self.programs.join("pg_dump")).arg("--version")).await?;
+        let said = String::from_utf8_lossy(&answer.stdout).into_owned();
+        // pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
+        let version = said.split(") ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        Ok(version.map(str::to_owned).filter(|_| answer.status == 0))
     }
 
     /// psql that takes a script as its input, prints what each statement did, and fails at the first that fails. What it complains of has no
@@ -160,5 +188,22 @@ impl Postgres {
             command = command.arg(format!("--username={user}"));
         }
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_fit_have_the_same_major() {
+        for (version, is) in
+            [("15.18", "15"), ("15.18 (Debian 15.18-0+deb12u1)", "15"), ("9.0.3", "9.0"), ("9.6", "9.6"), ("18beta1", "18")]
+        {
+            assert_eq!(major(version), is, "{version}");
+        }
+        for strange in ["", "x", "..", "9"] {
+            major(strange);
+        }
     }
 }

@@ -26,7 +26,7 @@ fn kill_at(scene: &Scene, arguments: &[&str], step: &str, lease: u64) -> bool {
 }
 
 /// Kills a run at that step. All that ran must run again, `within` so long after the lease if that is said.
-fn killed_at(scene: &Scene, arguments: &[&str], step: &str, within: Option<Duration>) {
+pub(crate) fn killed_at(scene: &Scene, arguments: &[&str], step: &str, within: Option<Duration>) {
     let lease = LEASES.into_iter().find(|lease| kill_at(scene, arguments, step, *lease));
     let lease = Duration::from_secs(lease.unwrap_or_else(|| panic!("no run came to the step {step:?}")));
     let since = Instant::now();

@@ -36,7 +36,7 @@ impl Contents {
     /// The tar of all this, in the pax format: with owners by number, extended attributes, access control lists and holes.
     ///
     /// It takes GNU tar on this machine. It breaks where a file changes while it is read.
-    pub(super) fn tar(&self) -> Result<Body> {
+    pub(crate) fn tar(&self) -> Result<Body> {
         let mut command = tokio::process::Command::new("tar");
         command.args(["--create", "--file=-", "--format=pax", "--numeric-owner", "--xattrs", "--acls", "--sparse"]);
         command.arg("--pax-option=delete=atime,delete=ctime").env("LC_ALL", "C");

@@ -39,6 +39,12 @@ pub struct Manifest {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// The list of files by which they were copied, as `RSYNC_LIST` has it; `None` if it is not known, or no text.
+    #[serde(default)]
+    pub list: Option<String>,
+    /// Whether files have the owners and groups in it that they had; `None` if that is not known.
+    #[serde(default)]
+    pub owners: Option<bool>,
     /// The size of the archive.
     pub size: u64,
     /// Its digest.
@@ -71,6 +77,8 @@ impl Manifest {
             dumps: Vec::new(),
             files: 0,
             bytes: 0,
+            list: None,
+            owners: None,
             size: 0,
             sha256: Sha256::of(""),
         }

@@ -15,7 +15,7 @@ use backup_core::{Compression, Error, Result};
 pub use self::contents::{Contents, added};
 pub use self::draft::{Draft, sweep};
 pub use self::manifest::{Dump, Manifest, manifest_of};
-pub(crate) use self::member::member;
+pub(crate) use self::member::{member, plain};
 pub use self::prune::{Judged, judged, remove};
 pub use self::shelf::{Listed, list};
 pub use self::verify::{Verified, verify};

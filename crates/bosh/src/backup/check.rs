@@ -5,7 +5,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use backup_core::{Doing, Error, Event, Lifecycle, Result, Unit};
-use backup_host::Command;
 
 use super::kept;
 use super::run::Run;
@@ -31,8 +30,8 @@ impl Run<'_> {
         let make = DirBuilder::new().recursive(true).mode(0o700).create(cache).and_then(|()| kept::sweep(cache));
         make.doing(|| format!("use the cache {}", cache.display()))?;
         let added = self.output_is_good()?;
-        self.programs_are_gnu().await?;
         let director = &backup.director;
+        director.programs_are_gnu().await?;
         let services = director.services(&self.progress);
         let units = services.running().await.doing(|| "ask what runs on the director")?;
         if units.is_empty() {
@@ -77,24 +76,5 @@ impl Run<'_> {
         let names = ["_date.control", "dbs", "vcap"].map(Into::into).into_iter().chain([name]).collect();
         Contents::new(self.backup.cache.clone(), names, added.clone())?;
         Ok(added)
-    }
-
-    /// Whether `find` and `tar` are there, are GNU's, and may be run as root.
-    async fn programs_are_gnu(&self) -> Result<()> {
-        let host = &self.backup.director.host;
-        for program in ["find", "tar"] {
-            let answer = host.answer(&Command::new(program).arg("--version").sudo()).await?;
-            let said = answer.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-            if answer.status != 0 && said.contains("sudo: ") {
-                return Err(Error::failed(format!("sudo does not let {program} run on {}", host.name()))
-                    .with_source(said)
-                    .with_hint("let the login user run monit, sv, find, tar and kill by sudo without a password"));
-            }
-            if answer.status != 0 || !String::from_utf8_lossy(&answer.stdout).contains("GNU") {
-                return Err(Error::failed(format!("{program} on {} is not GNU {program}", host.name()))
-                    .with_hint(format!("install GNU {program} there")));
-            }
-        }
-        Ok(())
     }
 }

@@ -14,6 +14,8 @@ use jiff::Zoned;
 pub use self::run::Taken;
 pub use self::step::Step;
 use crate::config::{Databases, Mode};
+use crate::director::ROOT;
+use crate::files::OURS;
 use crate::{Copy, Director, Filter};
 
 /// A backup of a director into a cache on this machine, and an archive of that, in the layout of microbosh-simple-backup.
@@ -68,8 +70,8 @@ impl Backup {
     fn copy(&self, name: Name) -> Copy {
         Copy {
             name,
-            root: "/var/vcap".into(),
-            filter: self.filter.clone(),
+            root: ROOT.into(),
+            filter: self.filter.clone().without(OURS),
             cache: self.cache.join("vcap"),
             record: self.cache.join(".vcap.record"),
             sudo: true,

@@ -115,7 +115,8 @@ impl Run<'_> {
     fn manifest(&self, ready: &Ready) -> Manifest {
         let director = self.backup.director.name.as_str();
         let manifest = Manifest::new(self.backup.program.clone(), director, self.backup.started.timestamp());
-        Manifest { postgres: ready.postgres.clone(), ..manifest }
+        let list = String::from_utf8(self.backup.filter.text().to_owned()).ok();
+        Manifest { postgres: ready.postgres.clone(), list, owners: Some(rustix::process::geteuid().is_root()), ..manifest }
     }
 
     async fn online(&self, ready: &Ready) -> Result<Taken> {

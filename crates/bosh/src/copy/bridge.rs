@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use backup_core::{Body, Error, Result, body};
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 /// How many chunks are read ahead.
@@ -45,6 +45,28 @@ pub(crate) async fn read<T: Send + 'static>(
     let worked = tokio::task::spawn_blocking(move || work(&mut reader));
     pump(body, sender).await;
     joined(worked.await)
+}
+
+/// What `work` makes of `body`, piece by piece, on a thread where it may block. A few pieces at most wait for whoever reads.
+pub(crate) fn through(
+    body: Body,
+    work: impl FnOnce(&mut Blocking, &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()> + Send + 'static,
+) -> Body {
+    body::piped(move |mut writer| async move {
+        let (sender, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
+        let reading = read(body, move |reader| {
+            work(reader, &mut |piece| {
+                sender.blocking_send(Bytes::copy_from_slice(piece)).map_err(|_| Error::cancelled().into())
+            })
+        });
+        let writing = async {
+            while let Some(piece) = pieces.recv().await {
+                writer.write_all(&piece).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(reading, writing).map(drop)
+    })
 }
 
 /// Does `work` on a thread where it may block.

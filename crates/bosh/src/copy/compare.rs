@@ -34,7 +34,7 @@ pub(super) fn is_unchanged(listed: &Entry, cached: &Entry, before: Before<'_>, b
 }
 
 /// Whether all that a listing tells is equal.
-pub(super) fn looks_alike(listed: &Entry, cached: &Entry, by_root: bool) -> bool {
+pub(crate) fn looks_alike(listed: &Entry, cached: &Entry, by_root: bool) -> bool {
     listed.kind == cached.kind
         && (listed.kind != Type::File || listed.size == cached.size)
         && (listed.kind == Type::Symlink || listed.mode == cached.mode)

@@ -2,7 +2,7 @@
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
+pub(crate) enum Type {
     File,
     Folder,
     Symlink,
@@ -24,27 +24,27 @@ impl Type {
     ];
 
     /// What `find -printf %y` calls by this letter.
-    pub(super) fn of_letter(letter: u8) -> Option<Self> {
+    pub(crate) fn of_letter(letter: u8) -> Option<Self> {
         Self::LETTERS.iter().find(|(one, _)| *one == letter).map(|(_, kind)| *kind)
     }
 
     /// Whether it is a device, which only root may make.
-    pub(super) fn is_device(self) -> bool {
+    pub(crate) fn is_device(self) -> bool {
         matches!(self, Self::Character | Self::Block)
     }
 }
 
 /// Seconds since 1970, and nanoseconds of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Time {
-    pub(super) seconds: i64,
-    pub(super) nanos: u32,
+pub(crate) struct Time {
+    pub(crate) seconds: i64,
+    pub(crate) nanos: u32,
 }
 
 impl Time {
     /// Reads `1700000000.123456789` with any number of digits behind the point. With `-` before it, as a tar has it: -1.25 is
     /// three quarters of a second after -2.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         match (text.starts_with(b"-"), Self::parse_split(text)?) {
             (true, Self { seconds, nanos: nanos @ 1.. }) => {
                 Some(Self { seconds: seconds.checked_sub(1)?, nanos: 1_000_000_000 - nanos })
@@ -54,7 +54,7 @@ impl Time {
     }
 
     /// Reads the same as `find -printf %T@` prints it: before 1970 too, what is behind the point comes on top of the seconds.
-    pub(super) fn parse_split(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse_split(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
         let seconds: i64 = seconds.parse().ok()?;
@@ -69,28 +69,28 @@ impl Time {
 
 /// What is known of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) kind: Type,
-    pub(super) size: u64,
+pub(crate) struct Entry {
+    pub(crate) kind: Type,
+    pub(crate) size: u64,
     /// The twelve bits of its rights.
-    pub(super) mode: u32,
-    pub(super) owner: u32,
-    pub(super) group: u32,
-    pub(super) modified: Time,
+    pub(crate) mode: u32,
+    pub(crate) owner: u32,
+    pub(crate) group: u32,
+    pub(crate) modified: Time,
     /// When anything of it last changed, on the clock of its host.
-    pub(super) changed: Time,
-    pub(super) inode: u64,
+    pub(crate) changed: Time,
+    pub(crate) inode: u64,
     /// The file system that it is on.
-    pub(super) device: u64,
+    pub(crate) device: u64,
     /// How many names it has.
-    pub(super) names: u64,
+    pub(crate) names: u64,
     /// Where a symbolic link leads.
-    pub(super) target: Vec<u8>,
+    pub(crate) target: Vec<u8>,
 }
 
 impl Entry {
     /// As bytes that [`Entry::from_bytes`] reads.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let letter = Type::LETTERS.iter().find(|(_, kind)| *kind == self.kind).map_or(b'f', |(letter, _)| *letter);
         let mut bytes = vec![letter];
         for number in [self.mode, self.owner, self.group, self.modified.nanos, self.changed.nanos] {
@@ -107,7 +107,7 @@ impl Entry {
     }
 
     /// What [`Entry::to_bytes`] wrote; `None` if it did not.
-    pub(super) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let kind = Type::of_letter(*bytes.split_off_first()?)?;
         let mut four = || Some(u32::from_le_bytes(bytes.split_off(..4)?.try_into().ok()?));
         let (mode, owner, group, modified, changed) = (four()?, four()?, four()?, four()?, four()?);
@@ -121,17 +121,17 @@ impl Entry {
 }
 
 /// What paths are in order of: a folder comes before what is in it, and that before the folder's next neighbour.
-pub(super) fn key_of(path: &[u8]) -> Vec<u8> {
+pub(crate) fn key_of(path: &[u8]) -> Vec<u8> {
     path.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect()
 }
 
 /// The path of a key.
-pub(super) fn path_of(key: &[u8]) -> Vec<u8> {
+pub(crate) fn path_of(key: &[u8]) -> Vec<u8> {
     key.iter().map(|byte| if *byte == 0 { b'/' } else { *byte }).collect()
 }
 
 /// The folder that `path` lies in, and its name there. A path without a `/` lies in the folder that is copied, which is empty.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
         None => (b"", path),

@@ -18,7 +18,7 @@ const FORMAT: &str = r"%P\0%y\0%s\0%m\0%U\0%G\0%T@\0%C@\0%i\0%D\0%n\0%l\0";
 /// The arguments of `find` for the tree at `root`.
 ///
 /// The folder itself comes last, which says that all before it was told.
-pub(super) fn arguments(root: &Path) -> [OsString; 5] {
+pub(crate) fn arguments(root: &Path) -> [OsString; 5] {
     // A root that is a symbolic link is followed, and nothing below it.
     let root = root.join("").into_os_string();
     [root, "-ignore_readdir_race".into(), "-depth".into(), "-printf".into(), FORMAT.into()]
@@ -28,7 +28,7 @@ pub(super) fn arguments(root: &Path) -> [OsString; 5] {
 ///
 /// Folders that vanish while they are listed are no failure. Anything but whole records with the root's as the last is
 /// [`Kind::Damaged`](backup_core::Kind::Damaged), and so are paths that lead out of the root.
-pub(super) fn read(reader: impl Read, mut each: impl FnMut(&[u8], Entry) -> Result<()>) -> Result<()> {
+pub(crate) fn read(reader: impl Read, mut each: impl FnMut(&[u8], Entry) -> Result<()>) -> Result<()> {
     let mut reader = Fields { reader: BufReader::with_capacity(64 * 1024, reader), field: Vec::new() };
     let mut is_whole = false;
     loop {
@@ -63,7 +63,7 @@ pub(super) fn read(reader: impl Read, mut each: impl FnMut(&[u8], Entry) -> Resu
 }
 
 /// Whether `path` is empty, or names that are joined by single slashes and do not lead up.
-pub(super) fn is_relative(path: &[u8]) -> bool {
+pub(crate) fn is_relative(path: &[u8]) -> bool {
     path.is_empty() || path.split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b"." | b".."))
 }
 

@@ -26,8 +26,11 @@ use backup_core::Name;
 
 use crate::Filter;
 
-pub(crate) use bridge::{blocking, read as read_blocking};
-pub(crate) use pax::{extract, walk};
+pub(crate) use bridge::{blocking, read as read_blocking, through};
+pub(crate) use compare::looks_alike;
+pub(crate) use entry::{Entry, Type, key_of, path_of, split};
+pub(crate) use listing::{arguments, is_relative, read as read_listing};
+pub(crate) use pax::{Archive, Member, extract, sieve, walk};
 pub use report::Report;
 
 /// A copy of a tree of a host in a local folder, the cache: first all of it, then only what changed.

@@ -8,9 +8,11 @@ use std::io::{self, Read};
 use backup_core::{Error, Result};
 
 use self::header::{Header, parsed, read_records};
+pub(crate) use self::sieve::sieve;
 use super::entry::{Time, Type};
 
 mod header;
+mod sieve;
 
 /// How long the records before a member may be, in bytes: all its attributes are in them.
 const RECORDS: u64 = 4 << 20;
@@ -20,23 +22,23 @@ const BLOCK: usize = 512;
 
 /// A member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// As it stands there, without a `/` at its end.
-    pub(super) path: Vec<u8>,
-    pub(super) kind: Type,
-    pub(super) mode: u32,
-    pub(super) owner: u32,
-    pub(super) group: u32,
-    pub(super) modified: Time,
+    pub(crate) path: Vec<u8>,
+    pub(crate) kind: Type,
+    pub(crate) mode: u32,
+    pub(crate) owner: u32,
+    pub(crate) group: u32,
+    pub(crate) modified: Time,
     /// Of a file, with its holes.
-    pub(super) size: u64,
-    pub(super) target: Vec<u8>,
+    pub(crate) size: u64,
+    pub(crate) target: Vec<u8>,
     /// Which device it is: major and minor.
-    pub(super) device: (u32, u32),
+    pub(crate) device: (u32, u32),
     /// Extended attributes, with the access control lists among them as the kernel has these.
-    pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) attributes: Vec<(Vec<u8>, Vec<u8>)>,
     /// It is no file of its own but another name of `target`.
-    pub(super) is_link: bool,
+    pub(crate) is_link: bool,
     has_holes: bool,
 }
 
@@ -71,20 +73,27 @@ pub(crate) fn extract(reader: impl Read, path: &[u8], mut each: impl FnMut(&[u8]
 
 /// Reads members one after the other.
 #[derive(Debug)]
-pub(super) struct Archive<R> {
+pub(crate) struct Archive<R> {
     reader: R,
     /// How much of the last member's data was not read yet, and how much padding is behind that.
     left: u64,
     padding: u64,
+    /// It has records for all members that follow, which are not looked at here.
+    has_globals: bool,
 }
 
 impl<R: Read> Archive<R> {
-    pub(super) fn new(reader: R) -> Self {
-        Self { reader, left: 0, padding: 0 }
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader, left: 0, padding: 0, has_globals: false }
+    }
+
+    /// How many bytes of the last member's data were not read yet: before any of it was, what it takes in the archive.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
     }
 
     /// The next member; what was not read of the last one is passed over. `None` at the end that was written on purpose.
-    pub(super) fn next(&mut self) -> io::Result<Option<Member>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Member>> {
         let mut records = Vec::new();
         loop {
             self.pass()?;
@@ -102,7 +111,7 @@ impl<R: Read> Archive<R> {
             self.padding = header.size.wrapping_neg() % BLOCK as u64;
             match header.kind {
                 b'x' if records.is_empty() && header.size <= RECORDS => records = read_records(&self.data(header.size)?)?,
-                b'g' if header.size <= RECORDS => {}
+                b'g' if header.size <= RECORDS => self.has_globals = true,
                 b'x' | b'g' => return Err(damaged("has records that are too long")),
                 _ => return self.member(header, records).map(Some),
             }
@@ -110,12 +119,12 @@ impl<R: Read> Archive<R> {
     }
 
     /// Reads what is behind the end of the archive: filling, and whether the program that wrote it ended well.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         io::copy(&mut self.reader, &mut io::sink()).map(|_| ())
     }
 
     /// Hands over the data of `member`, which was the last, with where it lies in the file.
-    pub(super) fn content(&mut self, member: &Member, mut each: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn content(&mut self, member: &Member, mut each: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
         let stretches = if member.has_holes { self.stretches(member.size)? } else { vec![(0, member.size)] };
         let mut buffer = vec![0; 128 * 1024];
         for (start, length) in stretches {

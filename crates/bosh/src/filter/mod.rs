@@ -25,7 +25,10 @@ const MOST: (usize, usize) = (10_000, 4096);
 /// A path is relative to the folder that is copied, `store/blobs/1`, in bytes as the file system has it. That folder itself is always
 /// copied. What a filter leaves out stays at the destination when the rest is deleted there, as with `rsync --delete`.
 #[derive(Debug, Clone, Default)]
-pub struct Filter(Vec<Rule>);
+pub struct Filter {
+    rules: Vec<Rule>,
+    text: Vec<u8>,
+}
 
 #[derive(Debug, Clone)]
 struct Rule {
@@ -55,12 +58,24 @@ impl Filter {
             }
             rules.push(Rule { includes, pattern: Pattern::new(pattern) });
         }
-        Ok(Self(rules))
+        Ok(Self { rules, text: text.to_owned() })
+    }
+
+    /// The text that it was read from.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The same, with what fits `pattern` left out whatever else it says.
+    #[must_use]
+    pub(crate) fn without(mut self, pattern: &str) -> Self {
+        self.rules.insert(0, Rule { includes: false, pattern: Pattern::new(pattern.as_bytes()) });
+        self
     }
 
     /// Whether what lies at `path` is copied if the folder that it lies in is.
     pub fn includes(&self, path: &[u8], is_folder: bool) -> bool {
-        self.0.iter().find(|rule| rule.pattern.fits(path, is_folder)).is_none_or(|rule| rule.includes)
+        self.rules.iter().find(|rule| rule.pattern.fits(path, is_folder)).is_none_or(|rule| rule.includes)
     }
 
     /// Whether what lies at `path` is copied: it and every folder above it are included. One that is left out hides all below it,

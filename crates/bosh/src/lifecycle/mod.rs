@@ -1,5 +1,6 @@
 //! A director's services are stopped and started: what monit looks after, and the agent that runit looks after.
 
+mod files;
 mod monit;
 mod processes;
 mod runit;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use backup_core::{Error, Lifecycle, Result, Unit};
 use backup_host::Host;
 
+pub(crate) use self::files::{WORK, WithFiles};
 use self::monit::{Monit, unknown};
 use self::processes::Processes;
 use self::runit::{How, Runit};
@@ -224,8 +226,14 @@ impl Lifecycle for Services {
     }
 
     /// All are told to start before any is waited for, the agent last. One that cannot be brought back keeps no other down.
+    ///
+    /// Files that a restore has begun to put in place are settled before that: nothing starts on half of them.
     async fn resume(&self, units: &[Unit]) -> Result<()> {
         let names = Names::of(units)?;
+        if names.files {
+            files::settle(&*self.host).await?;
+            self.progress.made();
+        }
         let mut wait = self.wait();
         loop {
             let monit = self.start_monit(&names.monit, &mut wait).await;

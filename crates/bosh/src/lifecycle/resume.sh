@@ -20,11 +20,23 @@ how() {
         esac
     }
 }
+# Nothing starts on files of which a restore has put half in place.
+for unit do
+    case $unit in
+        files/*)
+            sudo -n -- sh -c '[ ! -e "$0" ] || exec sh "$0" settle' "/${unit#files/}/swap" || {
+                echo "files are half put in place, and cannot be put back"
+                exit 1
+            }
+            ;;
+    esac
+done
 while :; do
     left=
     for unit do
         name=${unit#*/}
         case $unit in
+            files/*) continue ;;
             monit/*)
                 case $(how "$name") in
                     up) continue ;;

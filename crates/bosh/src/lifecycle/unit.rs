@@ -2,6 +2,8 @@
 
 use backup_core::{Error, Result, Unit};
 
+use super::files::WORK;
+
 /// The services of a list, apart by who looks after them, each in the order of the list.
 #[derive(Debug, Default)]
 pub(super) struct Names<'a> {
@@ -9,6 +11,8 @@ pub(super) struct Names<'a> {
     pub(super) monit: Vec<&'a str>,
     /// What runit calls them.
     pub(super) runit: Vec<&'a str>,
+    /// The files that a restore puts in place are among them.
+    pub(super) files: bool,
 }
 
 impl<'a> Names<'a> {
@@ -18,6 +22,7 @@ impl<'a> Names<'a> {
         for unit in units {
             match unit.0.split_once('/') {
                 Some(("monit", name)) if can_be_told(name) => names.monit.push(name),
+                Some(("files", _)) if *unit == of_files() => names.files = true,
                 Some(("sv", name)) if can_be_told(name) && !name.contains('/') => names.runit.push(name),
                 _ => return Err(Error::failed(format!("{:?} is no service of a director", unit.0))),
             }
@@ -39,6 +44,11 @@ pub(super) fn of_runit(name: &str) -> Unit {
     Unit(format!("sv/{name}"))
 }
 
+/// The files that a restore puts in place, by the folder in which it notes what it does.
+pub(super) fn of_files() -> Unit {
+    Unit(format!("files{WORK}"))
+}
+
 /// To monit `all` is every service; a name with a dash before it is an option.
 fn can_be_told(name: &str) -> bool {
     !name.is_empty() && name != "all" && !name.starts_with('-') && !name.chars().any(char::is_control)
@@ -50,10 +60,11 @@ mod tests {
 
     #[test]
     fn what_is_written_into_a_journal_is_read_back() {
-        let units = [of_monit("nats").expect("a name"), of_monit("sv/it's").expect("a name"), of_runit("agent")];
-        assert_eq!(units.each_ref().map(|unit| unit.0.as_str()), ["monit/nats", "monit/sv/it's", "sv/agent"]);
+        let units = [of_files(), of_monit("nats").expect("a name"), of_monit("sv/it's").expect("a name"), of_runit("agent")];
+        let told = ["files/var/vcap/.bosh-backup-restore", "monit/nats", "monit/sv/it's", "sv/agent"];
+        assert_eq!(units.each_ref().map(|unit| unit.0.as_str()), told);
         let names = Names::of(&units).expect("services of a director");
-        assert_eq!((names.monit, names.runit), (vec!["nats", "sv/it's"], vec!["agent"]));
+        assert_eq!((names.monit, names.runit, names.files), (vec!["nats", "sv/it's"], vec!["agent"], true));
     }
 
     #[test]
@@ -64,7 +75,7 @@ mod tests {
                 Names::of(&[Unit(unit.clone())]).expect_err(&unit);
             }
         }
-        for unit in ["nats", "docker/nats", "sv/../monit", ""] {
+        for unit in ["nats", "docker/nats", "sv/../monit", "files/etc", ""] {
             Names::of(&[Unit(unit.into())]).expect_err(unit);
         }
     }

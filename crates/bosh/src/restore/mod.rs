@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jiff::Zoned;
 
 pub use self::dumps::{Dumps, Found, Inspected, Wanted};
+pub(crate) use self::plan::another;
 pub use self::plan::{Plan, Planned};
 pub use self::run::Restored;
 pub use self::step::Step;

@@ -7,7 +7,7 @@ use backup_core::{Context, Doing, Error, Event, Kind, Lifecycle, Result, Unit};
 use super::{Choice, Found, Restore, Step};
 use crate::Progress;
 use crate::archive::{self, Verified};
-use crate::postgres::LONGEST_NAME;
+use crate::postgres::{LONGEST_NAME, major};
 
 /// What every server has, and no restore replaces.
 const THEIRS: [&str; 3] = ["postgres", "template0", "template1"];
@@ -222,36 +222,9 @@ fn hinted(error: Error) -> Error {
     }
 }
 
-fn another(what: &str) -> Error {
+/// The archive is of another director, and nobody said that this is meant.
+pub(crate) fn another(what: &str) -> Error {
     Error::usage(what.to_owned()).with_hint(
         "its database names the machines and disks of the director that it was of: give --other-director if that is meant",
     )
-}
-
-/// What of a version says whether a dump fits: `15` of `15.18`, `9.0` of `9.0.3`.
-fn major(version: &str) -> &str {
-    let mut dots = version.match_indices(|c: char| !c.is_ascii_digit()).map(|(at, _)| at);
-    let first = dots.next().unwrap_or(version.len());
-    let end = match version.get(..first).and_then(|number| number.parse::<u32>().ok()) {
-        Some(10..) => first,
-        _ => dots.next().unwrap_or(version.len()),
-    };
-    version.get(..end).unwrap_or(version)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_that_fit_have_the_same_major() {
-        for (version, is) in
-            [("15.18", "15"), ("15.18 (Debian 15.18-0+deb12u1)", "15"), ("9.0.3", "9.0"), ("9.6", "9.6"), ("18beta1", "18")]
-        {
-            assert_eq!(major(version), is, "{version}");
-        }
-        for strange in ["", "x", "..", "9"] {
-            major(strange);
-        }
-    }
 }
