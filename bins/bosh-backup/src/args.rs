@@ -5,7 +5,7 @@ use backup_core::Result;
 use clap::{Parser, Subcommand};
 
 use crate::director::Director;
-use crate::{backup, list, prune, restore, resume, verify};
+use crate::{backup, ids, list, prune, restore, resume, verify};
 
 /// Backs a BOSH director up as microbosh-simple-backup does, and never leaves it down.
 ///
@@ -34,6 +34,8 @@ enum Command {
     Prune(prune::Prune),
     /// Bring databases or files back out of an archive
     Restore(restore::Restore),
+    /// Tell the ids of the director, its machines and disks: those of the dump, of a file of deployments, and of the host
+    Ids(ids::Show),
     /// Tell what runs on the director, and what a run has left stopped
     Status,
     /// Start again what a run that died left stopped
@@ -56,6 +58,7 @@ impl Program for BoshBackup {
             Command::Verify(verify) => verify.run(&face, &self.director).await,
             Command::Prune(prune) => prune.run(&face, &self.director).await,
             Command::Restore(restore) => Box::pin(restore.run(&face, &self.director)).await,
+            Command::Ids(show) => show.run(&face, &self.director).await,
             Command::Status => resume::status(&face, &self.director).await,
             Command::Resume => Box::pin(resume::resume(&face, &self.director)).await,
             Command::Print(print) => print.run::<Self>(),

@@ -4,6 +4,7 @@ mod args;
 mod backup;
 mod director;
 mod files;
+mod ids;
 mod list;
 mod prune;
 mod replace;

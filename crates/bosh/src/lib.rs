@@ -12,6 +12,7 @@ mod director;
 pub mod files;
 mod filter;
 mod guard;
+pub mod ids;
 mod lifecycle;
 mod log;
 pub mod monit;

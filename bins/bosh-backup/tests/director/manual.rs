@@ -48,6 +48,7 @@ fn every_command_and_option_is_in_the_manual_and_no_other() {
 fn every_command_of_the_manual_and_of_the_page_for_microbosh_does_what_it_says() {
     let Some(scene) = Scene::start() else { return };
     let conf = fs::read_to_string(scene.at("director.conf")).expect("read");
+    fs::write(scene.at("bosh-deployments.yml"), "---\ninstances:\n- :id: 1\n  :vm_cid: vm-1\n").expect("written");
     // One run with a stop is enough.
     fs::write(scene.at("micro.conf"), conf.replace("offline", "online")).expect("written");
     let run = |script: &str| {

@@ -94,7 +94,24 @@ fn restore_brings_a_destroyed_director_database_back() {
     assert_eq!(scene.processes(), processes, "nothing was stopped");
     assert_eq!(scene.databases(), format!("bosh bosh-backup {kept} postgres we ird"));
 
-    // Of machines that were made anew.
+    // Of machines that were made anew. Which they are, the dump, the deployment and the director tell.
+    scene.director.sh(
+        r#"echo '{"agent_id":"bm-1","vm":{"name":"vm-7"},"disks":{"persistent":{"vol-1":"/dev/sdf"}}}' >/var/vcap/bosh/settings.json"#,
+    );
+    let deployments = scene.at("bosh-deployments.yml");
+    fs::write(&deployments, "---\ninstances:\n- :id: 1\n  :vm_cid: vm-7000\n  :disk_cid: vol-1\n").expect("written");
+    let told = scene.run(&["ids", "--deployments", &deployments.display().to_string()], 0).out;
+    let told: Vec<String> = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in [
+        "agent bm-1 - - host",
+        "machine vm-1000 dump - -",
+        "machine vm-7 dump - host",
+        "machine vm-7000 - file -",
+        "disk vol-1 - file host /dev/sdf",
+    ] {
+        assert!(told.iter().any(|told| told == line), "{line} is not in {told:?}");
+    }
+    assert_eq!(told.len(), 1003, "each id once");
     let ids = ["--replace", "vm-7=vm-9000", "--replace", "vm-70=vm-7"];
     let dry = scene.run(&[&["restore", "--dry-run"], &ids[..]].concat(), 0).out;
     assert!(dry.contains("\n    the id vm-7, which becomes another: 1\n"), "{dry}");

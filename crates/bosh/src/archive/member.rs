@@ -14,8 +14,11 @@ pub(crate) async fn plain(cx: &Context, path: &Path) -> Result<Body> {
     Ok(compression.decompress(file, Arc::from(path.display().to_string())))
 }
 
-/// The file `name` of the archive at `path`; tells `part` how it gets on. What comes after it in the archive is not looked at.
-pub(crate) async fn member(cx: &Context, path: &Path, name: &str, part: &Name) -> Result<Body> {
+/// The file `name` of the archive at `path`, which was verified; tells `part` how it gets on. What comes after it in the archive
+/// is not looked at.
+///
+/// The body ends in [`Kind::Damaged`](backup_core::Kind::Damaged) where the archive does not have it any more.
+pub async fn member(cx: &Context, path: &Path, name: &str, part: &Name) -> Result<Body> {
     let plain = plain(cx, path).await?;
     let (wanted, missing) = (name.as_bytes().to_owned(), format!("the archive does not have {name} any more"));
     let (teller, part) = (cx.clone(), part.clone());
