@@ -6,6 +6,7 @@ mod backup;
 mod connection;
 mod heal;
 mod load;
+mod memory;
 mod prove;
 mod restore;
 mod s3;
@@ -14,5 +15,6 @@ mod words;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::give_back();
     backup_cli::run::<args::MongoHealer>()
 }

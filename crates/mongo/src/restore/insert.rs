@@ -21,8 +21,10 @@ pub(super) const BATCH: usize = 256 * 1024;
 const MOST: usize = 1000;
 /// What stands around a document in a batch has fewer bytes.
 const AROUND: usize = 32;
-/// How often the bytes of a batch are in memory: here, to be sent again, and three times in the driver.
-const COPIES: u64 = 5;
+/// What is longer, in bytes, is not kept to be sent again.
+const KEPT: usize = 4 * 1024 * 1024;
+/// How often the bytes of a batch are in memory at most: three times in the driver, and once to be sent again.
+const COPIES: u64 = 4;
 /// How often a batch is sent again that the server may not have got.
 pub(super) const AGAIN: u32 = 2;
 /// How long the server is given before that.
@@ -164,22 +166,28 @@ impl Sending {
 async fn send(database: Database, collection: String, command: RawDocumentBuf, keeps: bool) -> Result<(usize, u64)> {
     let size = command.as_bytes().len();
     let doing = || format!("insert into {}.{collection}", database.name());
-    let mut attempt = 0;
+    let (mut next, mut attempt) = (command, 0);
     loop {
-        match database.run_raw_command(command.clone()).await {
-            Ok(reply) => {
+        let again = (attempt < AGAIN).then(|| spare(&next)).flatten();
+        match (database.run_raw_command(next).await, again) {
+            (Ok(reply), _) => {
                 // What was sent before and got there is there.
                 refused(&reply, keeps || attempt > 0).map_err(|error| error_of(doing(), error))?;
                 return Ok((size, number(reply.get("n")).unwrap_or_default()));
             }
-            Err(error) if attempt < AGAIN && may_pass(&error) => {
+            (Err(error), Some(again)) if may_pass(&error) => {
                 tracing::debug!(%error, "a batch is sent again");
                 tokio::time::sleep(PAUSE).await;
-                attempt += 1;
+                (next, attempt) = (again, attempt + 1);
             }
-            Err(error) => return Err(mongo_error(doing(), &error)),
+            (Err(error), _) => return Err(mongo_error(doing(), &error)),
         }
     }
+}
+
+/// What is kept of a command to be sent again: all of it, but nothing of a large one, which the driver has in memory three times.
+pub(super) fn spare(command: &RawDocumentBuf) -> Option<RawDocumentBuf> {
+    (command.as_bytes().len() <= KEPT).then(|| command.clone())
 }
 
 fn error_of(doing: String, why: String) -> Error {
@@ -318,6 +326,13 @@ mod tests {
                 "writeConcern": { "w": "majority" }, "documents": expected,
             }
         );
+    }
+
+    #[test]
+    fn a_batch_is_kept_to_be_sent_again_and_a_large_document_is_not() {
+        let of = |length: usize| RawDocumentBuf::try_from(&doc! { "a": "x".repeat(length) }).expect("BSON");
+        let (batch, large) = (of(BATCH), of(KEPT));
+        assert_eq!((spare(&batch), spare(&large)), (Some(batch.clone()), None));
     }
 
     #[test]

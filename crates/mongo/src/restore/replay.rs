@@ -7,7 +7,7 @@ use bson::{Bson, RawArrayBuf, RawDocumentBuf, rawdoc};
 use mongodb::Client;
 
 use super::answered::answered;
-use super::insert::{AGAIN, PAUSE, may_pass};
+use super::insert::{AGAIN, PAUSE, may_pass, spare};
 use super::window::{Window, key};
 use crate::documents::Documents;
 use crate::mongo_error::mongo_error;
@@ -32,27 +32,38 @@ pub(crate) async fn replay(
     let mut oplog = Documents::new(oplog, "oplog.bson");
     let mut batch = Batch::default();
     let mut applied = 0;
-    while let Some(entry) = cx.unless_cancelled(oplog.next()).await? {
-        let entry = Entry::of(entry)?;
-        if !window.counts(&entry) {
-            continue;
+    loop {
+        let mut entry = Vec::new();
+        if cx.unless_cancelled(oplog.append(&mut entry)).await?.is_none() {
+            break;
         }
-        for operation in entry.operations.iter().filter(|operation| operation.does != Does::Command) {
-            let Some(target) = key(operation).and_then(|key| targets.get(&key)) else { continue };
-            let one = rewritten(operation, target);
-            if batch.count > 0 && (batch.count >= MOST || batch.size + one.as_bytes().len() > BATCH) {
+        let operations = to_apply(&Entry::of(&entry)?, window, targets);
+        // A long one is not to be in memory beside what is sent of it.
+        drop(entry);
+        for operation in operations {
+            if batch.count > 0 && (batch.count >= MOST || batch.size + operation.as_bytes().len() > BATCH) {
                 answered(cx, send(client, std::mem::take(&mut batch))).await?;
             }
-            batch.size += one.as_bytes().len();
-            batch.count += 1;
-            batch.entries.push(one);
+            batch.push(operation);
             applied += 1;
+            if batch.size > BATCH {
+                answered(cx, send(client, std::mem::take(&mut batch))).await?;
+            }
         }
     }
     if batch.count > 0 {
         answered(cx, send(client, batch)).await?;
     }
     Ok(applied)
+}
+
+/// What of an entry is applied, to the collections that are meant.
+fn to_apply(entry: &Entry<'_>, window: &Window, targets: &BTreeMap<String, String>) -> Vec<RawDocumentBuf> {
+    if !window.counts(entry) {
+        return Vec::new();
+    }
+    let writes = entry.operations.iter().filter(|operation| operation.does != Does::Command);
+    writes.filter_map(|operation| Some(rewritten(operation, targets.get(&key(operation)?)?))).collect()
 }
 
 /// Whether the user may replay to `target`, which is not there yet: nothing is to be filled for hours that is thrown away then.
@@ -73,6 +84,14 @@ struct Batch {
     size: usize,
 }
 
+impl Batch {
+    fn push(&mut self, operation: RawDocumentBuf) {
+        self.size += operation.as_bytes().len();
+        self.count += 1;
+        self.entries.push(operation);
+    }
+}
+
 /// An operation on another collection. Without the UUID, which is that of the source.
 fn rewritten(operation: &Operation<'_>, target: &str) -> RawDocumentBuf {
     let object = operation.object.to_owned();
@@ -89,17 +108,18 @@ async fn send(client: &Client, batch: Batch) -> Result<()> {
         "applyOps": batch.entries, "allowAtomic": false, "bypassDocumentValidation": true, "writeConcern": { "w": "majority" },
     };
     let admin = client.database("admin");
-    let mut attempt = 0;
+    let (mut next, mut attempt) = (command, 0);
     loop {
+        let again = (attempt < AGAIN).then(|| spare(&next)).flatten();
         // A batch that got there may be sent once more: it changes nothing then.
-        match admin.run_raw_command(command.clone()).await {
-            Ok(reply) => return all_applied(&reply),
-            Err(error) if attempt < AGAIN && may_pass(&error) => {
+        match (admin.run_raw_command(next).await, again) {
+            (Ok(reply), _) => return all_applied(&reply),
+            (Err(error), Some(again)) if may_pass(&error) => {
                 tracing::debug!(%error, "entries are sent again");
                 tokio::time::sleep(PAUSE).await;
-                attempt += 1;
+                (next, attempt) = (again, attempt + 1);
             }
-            Err(error) => return Err(refused(&error)),
+            (Err(error), _) => return Err(refused(&error)),
         }
     }
 }
@@ -126,5 +146,38 @@ fn all_applied(reply: &bson::Document) -> Result<()> {
             error.get_str("errmsg").unwrap_or("it did not say why")
         ))),
         Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_applied_when_the_server_says_so_of_each_entry_and_most_members_have_it() {
+        assert!(all_applied(&doc! { "applied": 2, "results": [true, true] }).is_ok());
+        for reply in [
+            doc! { "applied": 2, "results": [true, false] },
+            doc! { "applied": 1 },
+            doc! { "results": [true], "writeConcernError": { "code": 64, "errmsg": "timed out" } },
+        ] {
+            assert!(all_applied(&reply).is_err(), "{reply}");
+        }
+    }
+
+    #[test]
+    fn an_update_makes_what_is_gone_already_and_no_operation_keeps_the_uuid() {
+        let [object, which] = [doc! { "$v": 2 }, doc! { "_id": 1 }].map(|one| RawDocumentBuf::try_from(&one).expect("BSON"));
+        let of = |does| {
+            let uuid = Some(&[1_u8; 16][..]);
+            let operation = Operation { does, namespace: "app.a", uuid, object: &object, which: Some(&which) };
+            bson::Document::try_from(&*rewritten(&operation, "app.b")).expect("BSON")
+        };
+        let update = doc! { "op": "u", "ns": "app.b", "o": { "$v": 2 }, "o2": { "_id": 1 }, "b": true };
+        assert_eq!(of(Does::Update), update);
+        assert_eq!(of(Does::Insert), doc! { "op": "i", "ns": "app.b", "o": { "$v": 2 } });
+        assert_eq!(of(Does::Delete), doc! { "op": "d", "ns": "app.b", "o": { "$v": 2 } });
     }
 }
