@@ -163,5 +163,33 @@ mod tests {
         assert_eq!(follow(vec![planned("a", "01"), planned("b", "01")]), Err(Kind::Damaged));
         // Of another than the backup has there is nothing that the entry could change.
         assert_eq!(follow(vec![planned("a", "02")]), Err(Kind::Damaged));
+        assert_eq!(follow(vec![planned("b", "02")]), Err(Kind::Damaged));
+    }
+
+    #[tokio::test]
+    async fn what_was_made_comes_first_and_what_was_dropped_not_at_all() {
+        let command = |number: u8, object: bson::Document| {
+            let ui = bson::Binary { subtype: BinarySubtype::Uuid, bytes: vec![number; 16] };
+            doc! { "op": "c", "ns": "app.$cmd", "ui": ui, "o": object }
+        };
+        let made_and_dropped = [
+            command(3, doc! { "create": "brief" }),
+            command(3, doc! { "drop": "brief" }),
+            command(4, doc! { "create": "made" }),
+            command(2, doc! { "drop": "b" }),
+        ];
+        let bytes: Vec<u8> = made_and_dropped.iter().flat_map(|entry| entry.to_vec().expect("BSON")).collect();
+        let window = Window::read(&mut Documents::new(body::from_bytes(bytes), "oplog.bson"), |_, _| true).await;
+        let window = window.expect("a window");
+        let follow = |collections| {
+            let mut plan = Plan { collections, window: None, dropped: Vec::new(), is_whole: true };
+            plan.follow(&window, &Selection::default()).map_err(|error| error.kind())?;
+            let names: Vec<String> = plan.collections.into_iter().map(|of| of.name).collect();
+            Ok((names, plan.dropped))
+        };
+        let left = (vec!["made".to_owned(), "a".to_owned()], vec!["app.b".to_owned()]);
+        assert_eq!(follow(vec![planned("a", "01"), planned("b", "02")]), Ok(left));
+        // Of one name there cannot be two at the end.
+        assert_eq!(follow(vec![planned("a", "01"), planned("made", "05")]), Err(Kind::Damaged));
     }
 }

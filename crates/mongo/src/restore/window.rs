@@ -113,8 +113,7 @@ impl Window {
             _ => name,
         };
         let series = name.strip_prefix(BUCKETS);
-        let is_of_all = name == VIEWS && is_meant(database, "");
-        if !is_of_all && !is_meant(database, series.unwrap_or(name)) {
+        if !is_meant(database, series.unwrap_or(name)) {
             return Ok(());
         }
         if name == VIEWS && operation.does != Does::Command {
@@ -337,6 +336,27 @@ mod tests {
         assert!(window(&nothing).await.expect("nothing").changes.is_empty());
         let unnamed = doc! { "op": "i", "ns": "app.users", "o": { "_id": 1 } };
         assert_eq!(window(&[unnamed]).await.expect_err("whose").kind(), Kind::Damaged);
+    }
+
+    #[tokio::test]
+    async fn what_collmod_says_of_bounds_and_age_is_what_the_collection_has_and_what_is_not_known_is_refused() {
+        let changed = async |change: Document, options: Document| {
+            let mut object = doc! { "collMod": "users" };
+            object.extend(change);
+            let window = window(&[command(1, object)]).await.expect("a window");
+            let mut described = Described { options, ..Described::default() };
+            let applied = window.changes[&"01".repeat(16)].apply(&mut described);
+            applied.map(|()| described.options).map_err(|error| error.chain())
+        };
+        let capped = doc! { "capped": true, "size": 4096, "max": 10 };
+        let bounds = doc! { "cappedSize": 8192, "cappedMax": 20 };
+        assert_eq!(changed(bounds, capped).await, Ok(doc! { "capped": true, "size": 8192, "max": 20 }));
+        let clustered = || doc! { "clusteredIndex": true, "expireAfterSeconds": 60_i64 };
+        let longer = doc! { "expireAfterSeconds": 90_i64 };
+        assert_eq!(changed(longer, clustered()).await, Ok(doc! { "clusteredIndex": true, "expireAfterSeconds": 90_i64 }));
+        assert_eq!(changed(doc! { "expireAfterSeconds": "off" }, clustered()).await, Ok(doc! { "clusteredIndex": true }));
+        let refused = changed(doc! { "timeseries": { "granularity": "hours" } }, doc! {}).await.expect_err("refused");
+        assert!(refused.contains("cannot be replayed: collMod changed timeseries"), "{refused}");
     }
 
     #[tokio::test]

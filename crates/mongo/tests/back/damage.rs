@@ -1,13 +1,14 @@
 //! What is not what it should be: dumps that break off or lie, stored bytes that were changed, a server that answers half.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backup_core::{Body, Kind, Result, body};
+use backup_core::{Body, Context, Kind, Recorder, Repository, Result, body, verify};
 use backup_mongo::Described;
 use backup_mongo::diagnose::Asked;
 use backup_mongo::dump::{Dump, Listed};
-use backup_mongo::heal::{Backup, Done, Healed, Verified, examine, heal};
+use backup_mongo::heal::{Backup, Backups, Done, Healed, Verified, examine, heal};
 use backup_mongo::restore::{RestoreOptions, Run, Selection, restore};
 use backup_tests::MongodSetup;
 use mongodb::bson::{Document, doc};
@@ -96,6 +97,66 @@ async fn a_dump_that_breaks_off_or_lies_restores_nothing() {
         }
         assert_eq!(leftovers(&shop).await, Vec::<String>::new(), "{wrong:?}");
     }
+}
+
+/// Backups, the newest first.
+#[derive(Debug)]
+struct Several(VecDeque<Backup>);
+
+#[async_trait]
+impl Backups for Several {
+    async fn older(&mut self, _cx: &Context) -> Result<Option<Backup>> {
+        Ok(self.0.pop_front())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_off_or_lies_while_it_is_restored_comes_out_of_the_next_older_backup() {
+    let Some(scene) = Scene::filled().await else { return };
+    let (shop, before) = (scene.shop(), scene.hash().await);
+    for wrong in [Wrong::Cut, Wrong::Count, Wrong::Digest] {
+        shop.collection::<Document>("users").drop().await.expect("dropped");
+        let newer = Backup { id: "newer".into(), dump: Arc::new(Damaged(scene.dump().await, wrong)) };
+        let older = Backup { id: "older".into(), dump: Arc::new(scene.dump().await) };
+        let (run, told) = (Run::new(), Arc::new(Recorder::default()));
+        let cx = Context { monitor: told.clone(), ..Context::default() };
+        let client = scene.client(&run);
+        // What no backup has is looked for in all of them.
+        let healer = healer(&client, &run, these(&["users", "never"]));
+        let mut backups = Several([newer, older].into());
+        let diagnosis = examine(&cx, &healer, &mut backups).await.expect("examined");
+        let healed = heal(&cx, &healer, diagnosis).await.expect("healed");
+        let done = &healed.done["users"];
+        assert!(matches!(done, Done::Restored { backup, documents: 60 } if backup == "older"), "{wrong:?}: {done:?}");
+        assert!(told.story().iter().any(|line| line.contains("backup newer is passed over")), "{wrong:?}: {:?}", told.story());
+        assert_eq!((scene.hash().await, leftovers(&shop).await), (before.clone(), vec![]), "{wrong:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_spoilt_after_it_was_verified_heals_once_a_verification_has_found_it() {
+    let Some(scene) = Scene::filled().await else { return };
+    let (shop, before) = (scene.shop(), scene.hash().await);
+    let newest = scene.repo.records(&scene.job).await.expect("records").len();
+    scene.take().await;
+    let newest = scene.repo.records(&scene.job).await.expect("records")[newest].id;
+    verify(&scene.cx, &scene.repo, &scene.job, newest, true).await.expect("sound");
+    let is_part = |key: &str| key.contains(&newest.to_string()) && key.ends_with(".bson.zst");
+    for (key, bytes) in scene.memory.objects().into_iter().filter(|(key, _)| is_part(key.as_str())) {
+        let mut bytes = bytes.to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        scene.memory.tamper(&key, Some(bytes));
+    }
+    shop.collection::<Document>("users").drop().await.expect("dropped");
+    let lost = scene.hash().await;
+    let healed = scene.heal(these(&["users"])).await.expect("told");
+    assert_eq!((healed.still_sick(), scene.hash().await), (vec!["users"], lost));
+    let error = verify(&scene.cx, &scene.repo, &scene.job, newest, true).await.expect_err("spoilt");
+    assert_eq!(error.kind(), Kind::Damaged);
+    let healed = scene.heal(these(&["users"])).await.expect("healed");
+    assert!(matches!(healed.done["users"], Done::Restored { documents: 60, .. }), "{:?}", healed.done);
+    assert_eq!(scene.hash().await, before);
 }
 
 /// A scene that is filled, on a server that fails as it is told.
