@@ -4,7 +4,7 @@
 //! pg_dumpall whether two servers hold the same; [`corpus::load`] fills one with everything that PostgreSQL can hold.
 //! [`Mongod::start`] gives a MongoDB server, and [`mongo_corpus::load`] fills it. [`Rgw::shared`] gives an S3 server: Ceph's RADOS
 //! Gateway. [`ListingServer`] plays one that has too many objects for it. [`Director::start`] gives a BOSH director: sshd, sudo, monit
-//! and runit in a machine of its own.
+//! and runit in a machine of its own. [`Docker::start`] gives a Docker Engine with a container.
 //! `ci/install` puts the programs in place. Where they are missing a test says so and passes, unless
 //! `REQUIRE_SERVICES=1` is set: then it fails.
 #![expect(clippy::panic, reason = "a harness fails the test that uses it, with the server's own words")]
@@ -13,6 +13,7 @@ mod authority;
 mod bytes;
 pub mod corpus;
 mod director;
+mod docker;
 pub mod faults;
 mod hearing;
 mod hosts;
@@ -36,6 +37,7 @@ mod written;
 pub use crate::authority::Authority;
 pub use crate::bytes::bytes;
 pub use crate::director::Director;
+pub use crate::docker::Docker;
 pub use crate::hearing::hearing;
 pub use crate::hosts::{alone, with_hosts};
 pub use crate::listing::ListingServer;

@@ -1,9 +1,7 @@
 //! How ssh is told of the director: what the configuration says, `SSH_OPTIONS` among it.
 
-use std::time::Duration;
-
 use backup_bosh::Config;
-use backup_core::{Error, Result};
+use backup_core::{Doing, Result};
 use backup_host::ssh;
 
 use crate::director::unsaid;
@@ -17,33 +15,15 @@ pub(crate) fn config(config: &Config, port: Option<u16>, accept_new: bool) -> Re
     told.identities = config.ssh_private_key.iter().cloned().collect();
     told.accept_new = accept_new;
     for (name, value) in &config.ssh_options {
-        option(&mut told, name, value)?;
+        told.set(name, value).doing(|| "read SSH_OPTIONS")?;
     }
     Ok(told)
 }
 
-/// One of `SSH_OPTIONS`. Those that have a setting of their own become that.
-fn option(told: &mut ssh::Config, name: &str, value: &str) -> Result<()> {
-    let number = || {
-        let number = value.parse::<u32>().ok();
-        number.ok_or_else(|| Error::usage(format!("SSH_OPTIONS gives {name} a value that is no number")))
-    };
-    match (name.to_ascii_lowercase().as_str(), value) {
-        // It is so, always.
-        ("batchmode", "yes") | ("stricthostkeychecking", "yes") => {}
-        ("stricthostkeychecking", "accept-new") => told.accept_new = true,
-        ("connecttimeout", _) => told.connect_timeout = Duration::from_secs(number()?.into()),
-        ("serveraliveinterval", _) => told.alive_interval = Duration::from_secs(number()?.into()),
-        ("serveralivecountmax", _) => told.alive_count = number()?,
-        ("userknownhostsfile", path) => told.known_hosts = Some(path.into()),
-        ("port", _) if told.port.is_some() => {}
-        _ => told.options.push(format!("{name}={value}")),
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use backup_bosh::config::Surroundings;
 
     use super::*;

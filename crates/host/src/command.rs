@@ -12,14 +12,25 @@ use backup_core::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     words: Vec<OsString>,
-    sudo: bool,
+    as_whom: AsWhom,
     limit: Option<Duration>,
+}
+
+/// Whose rights a command has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AsWhom {
+    /// Those of whoever the host lets in.
+    Login,
+    /// Root's, by sudo.
+    Root,
+    /// Another user's, by sudo.
+    User(String),
 }
 
 impl Command {
     /// `program`, a path on the host or a name to be looked up there, without arguments.
     pub fn new(program: impl Into<OsString>) -> Self {
-        Self { words: vec![program.into()], sudo: false, limit: None }
+        Self { words: vec![program.into()], as_whom: AsWhom::Login, limit: None }
     }
 
     /// With one more argument.
@@ -42,7 +53,16 @@ impl Command {
     /// command is left to wait for more input, and ends at its next output.
     #[must_use]
     pub fn sudo(mut self) -> Self {
-        self.sudo = true;
+        self.as_whom = AsWhom::Root;
+        self
+    }
+
+    /// As `user`, by `sudo -n -u`, as [`sudo`](Self::sudo) has it. What is to end before its end is killed by `sudo -n -u USER kill`.
+    ///
+    /// [`words`](Self::words) fails where nobody can be called so.
+    #[must_use]
+    pub fn run_as(mut self, user: impl Into<String>) -> Self {
+        self.as_whom = AsWhom::User(user.into());
         self
     }
 
@@ -58,8 +78,12 @@ impl Command {
         self.words.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
+    pub(crate) fn as_whom(&self) -> &AsWhom {
+        &self.as_whom
+    }
+
     pub(crate) fn is_sudo(&self) -> bool {
-        self.sudo
+        self.as_whom != AsWhom::Login
     }
 
     pub(crate) fn longest(&self) -> Option<Duration> {
@@ -76,9 +100,20 @@ impl Command {
         if self.words.iter().any(|word| word.as_bytes().contains(&0)) {
             return Err(Error::usage(format!("an argument of {} has a NUL byte, which none can have", self.program())));
         }
-        let sudo = if self.sudo { &["sudo", "-n", "--"][..] } else { &[] };
+        let sudo: &[&str] = match &self.as_whom {
+            AsWhom::Login => &[],
+            AsWhom::Root => &["sudo", "-n", "--"],
+            AsWhom::User(user) if is_name(user) => &["sudo", "-n", "-u", user, "--"],
+            AsWhom::User(user) => return Err(Error::usage(format!("{user:?} is no user's name"))),
+        };
         Ok(sudo.iter().map(OsString::from).chain(self.words.iter().cloned()).collect())
     }
+}
+
+/// Whether it is a name of a user or of a container: letters and digits of ASCII, and behind the first of them `_`, `.` and `-`.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_first = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    text.bytes().next().is_some_and(is_first) && text.bytes().all(|byte| is_first(byte) || b".-".contains(&byte))
 }
 
 /// `word` as a POSIX shell takes it for one word with the same bytes: in single quotes ("Quoting" in the Shell Command Language).
@@ -143,5 +178,11 @@ mod tests {
     fn sudo_never_asks_and_takes_no_option_of_the_command_for_its_own() {
         let words = Command::new("monit").arg("summary").sudo().words().expect("words");
         assert_eq!(words, ["sudo", "-n", "--", "monit", "summary"]);
+        let words = Command::new("pg_dumpall").arg("-c").run_as("postgres").words().expect("words");
+        assert_eq!(words, ["sudo", "-n", "-u", "postgres", "--", "pg_dumpall", "-c"]);
+        for nobody in ["", "-s", "#0", "a b", "ä", "a\n"] {
+            let error = Command::new("id").run_as(nobody).words().expect_err(nobody);
+            assert_eq!(error.chain(), format!("{nobody:?} is no user's name"));
+        }
     }
 }

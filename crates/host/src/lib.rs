@@ -23,15 +23,19 @@
 //! ```
 
 mod command;
+pub mod docker;
 mod frames;
 mod host;
 mod local;
+mod relay;
 pub mod ssh;
 pub mod testing;
 mod tunnel;
+pub mod via;
 mod wrapped;
 
 pub use command::Command;
+pub use docker::Docker;
 pub use host::{Answer, Connection, Host, Port, ReadWrite};
 pub use local::Local;
 pub use ssh::Ssh;

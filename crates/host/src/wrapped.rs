@@ -14,13 +14,18 @@ use std::task::{Context, Poll, ready};
 use backup_core::process::{self, Running};
 use backup_core::{Body, Error, Result, body};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
+use crate::command::AsWhom;
 use crate::frames::framed;
 use crate::{Answer, Command};
 
 /// What runs beside each command: it leads the group, and ends it when it is cut off. Its comments say what goes in and out.
 const SCRIPT: &str = include_str!("wrapper.sh");
+
+/// What runs beside a command whose host closes no outputs. Its comments say what goes in.
+const LIFELINE: &str = include_str!("lifeline.sh");
 
 /// The most that an answer may print, in bytes.
 const MOST: usize = 1024 * 1024;
@@ -35,6 +40,16 @@ pub(crate) trait Transport: fmt::Debug + Send + Sync {
 
     /// Whether killing the program here is the host's business, and closing its input is all that we may do.
     fn is_only_closed(&self, command: &Command) -> bool;
+
+    /// Whether the host closes the outputs of a command that we are cut off from. Else it must hand on the end of its input.
+    fn closes_outputs(&self) -> bool {
+        true
+    }
+
+    /// What went wrong where this was printed in place of what the wrapper prints first, if the host says so.
+    fn refused(&self, _: &str) -> Option<Error> {
+        None
+    }
 
     /// What went wrong where the end of the command was not told.
     fn lost(&self, lost: Lost) -> Error;
@@ -71,17 +86,53 @@ pub(crate) async fn answer(transport: Arc<dyn Transport>, command: &Command) -> 
 async fn start(transport: Arc<dyn Transport>, command: &Command, stdin: Option<Body>) -> Result<Wrapped> {
     // Told apart from what a command prints by accident, on purpose it may fool us: it runs with our rights there.
     let token = format!("{:016x}", RandomState::new().build_hasher().finish());
-    let how = if command.is_sudo() { "sudo" } else { "plain" };
-    let words = ["sh", "-c", SCRIPT, "backup-host", &token, how].map(OsString::from).into_iter().chain(command.words()?);
+    let how = match command.as_whom() {
+        AsWhom::Login => "plain".to_owned(),
+        AsWhom::Root => "root".to_owned(),
+        AsWhom::User(name) => format!("user:{name}"),
+    };
+    let words = ["sh", "-c", SCRIPT, "backup-host", &token, &how].map(OsString::from).into_iter().chain(command.words()?);
+    // A command without an input takes all there is of it, and sees its end. To one with an input nothing is handed on before.
+    let needs_lifeline = stdin.is_some() && !transport.closes_outputs();
+    let (open, opened) = oneshot::channel();
+    let stdin = if needs_lifeline { stdin.map(|body| behind(opened, body)) } else { stdin };
     let mut running = process::start(transport.carry(words.collect())?, Some(framed(stdin)))?;
     if transport.is_only_closed(command) {
         running = running.only_closed();
     }
     let limit = command.longest().map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
     let (program, sudo) = (command.program(), command.is_sudo());
-    let mut wrapped = Wrapped { transport, program, sudo, running: Some(running), token, limit, end: None };
-    wrapped.started().await?;
+    let mut wrapped = Wrapped { transport, program, sudo, running: Some(running), token, limit, lifeline: None, end: None };
+    let process = wrapped.started().await?;
+    if needs_lifeline {
+        wrapped.lifeline = Some(lifeline(&*wrapped.transport, &process, &wrapped.token, &how).await?);
+        // Who would be told is there: it is dropped with us.
+        let _ = open.send(());
+    }
     Ok(wrapped)
+}
+
+/// `body` once `opened` says so.
+fn behind(opened: oneshot::Receiver<()>, mut body: Body) -> Body {
+    body::piped(|mut writer| async move {
+        opened.await.map_err(|_| Error::failed("the command was given up before it began"))?;
+        tokio::io::copy(&mut body, &mut writer).await?;
+        Ok(())
+    })
+}
+
+/// Starts what ends the group of the wrapper `process` once it is dropped. Returns when it runs there.
+async fn lifeline(transport: &dyn Transport, process: &str, token: &str, how: &str) -> Result<Running> {
+    let words = ["sh", "-c", LIFELINE, "backup-host", process, token, how].map(OsString::from);
+    let never = body::piped(|_| std::future::pending());
+    let mut running = process::start(transport.carry(words.into())?, Some(never))?;
+    let mut line = [0; 1];
+    if running.read(&mut line).await? == 0 {
+        let status = running.status().unwrap_or_default();
+        let words = String::from_utf8_lossy(running.last_words()).trim().to_owned();
+        return Err(transport.lost(Lost { program: None, status, words }));
+    }
+    Ok(running)
 }
 
 /// A command as the reader of what it prints; at the end of file it has told how it ended.
@@ -93,6 +144,8 @@ struct Wrapped {
     running: Option<Running>,
     token: String,
     limit: Option<(std::time::Duration, Pin<Box<Sleep>>)>,
+    /// What ends the command where the host would not; dropped with all this.
+    lifeline: Option<Running>,
     end: Option<End>,
 }
 
@@ -103,10 +156,9 @@ struct End {
 }
 
 impl Wrapped {
-    /// Reads the line that the wrapper prints before it starts the command.
-    async fn started(&mut self) -> Result<()> {
-        let expected = format!("{}\n", self.token);
-        let mut line = vec![0; expected.len()];
+    /// Reads the line that the wrapper prints before it starts the command: its number there.
+    async fn started(&mut self) -> Result<String> {
+        let mut line = vec![0; self.token.len() + 12];
         let mut at = 0;
         while at < line.len() {
             let mut buf = ReadBuf::new(line.get_mut(at..).unwrap_or_default());
@@ -117,14 +169,18 @@ impl Wrapped {
             }
             at += more;
         }
-        if line != expected.as_bytes() {
-            let said = String::from_utf8_lossy(&line).trim().to_owned();
+        let said = String::from_utf8_lossy(&line).trim().to_owned();
+        let number = said.strip_prefix(&self.token).map(str::trim).filter(|number| number.parse::<u32>().is_ok());
+        let Some(number) = number else {
+            if let Some(refused) = self.transport.refused(&said) {
+                return Err(refused);
+            }
             let error = Error::failed(format!("{} prints something before a command runs: {said:?}", self.transport.name()));
             return Err(
                 error.with_hint("let the start-up files of the user's shell there print only where the shell is interactive")
             );
-        }
-        Ok(())
+        };
+        Ok(number.to_owned())
     }
 
     /// Reads until the program here has ended, within the limit.
@@ -134,7 +190,7 @@ impl Wrapped {
         {
             let limit = *limit;
             // It is ended by that.
-            self.running = None;
+            (self.running, self.lifeline) = (None, None);
             return Poll::Ready(Err(Error::failed(format!("{self} did not end within {limit:?}")).into()));
         }
         match &mut self.running {
@@ -181,6 +237,7 @@ impl AsyncRead for Wrapped {
         let before = buf.filled().len();
         ready!(self.poll_output(cx, buf))?;
         if buf.filled().len() == before && buf.remaining() > 0 {
+            self.lifeline = None;
             self.end = Some(self.told()?);
         }
         Poll::Ready(Ok(()))

@@ -1,18 +1,21 @@
 # backup-host: runs a command in this process's group, and ends the group when whoever asked for it is gone.
-#   sh -c SCRIPT backup-host TOKEN sudo|plain PROGRAM [ARGUMENT...]
+#   sh -c SCRIPT backup-host TOKEN plain|root|user:NAME PROGRAM [ARGUMENT...]
 # Standard input is frames: a length in digits, a newline, so many bytes. Length 0 is the end of the command's input; the end of the
-# file is a cut, at any place. Standard output begins with a line of TOKEN, and standard error ends with TOKEN and the exit status.
+# file is a cut, at any place. Standard output begins with a line of TOKEN and this process's number, and standard error ends with TOKEN
+# and the exit status.
 token=$1 how=$2
 shift 2
 kill -s 0 -- -$$ || exit
 exec 3<&0 5>&2 2>/dev/null
-echo "$token"
+printf '%s %10s\n' "$token" $$
 
 # Kills all of the group at once, this process too: the command does not see its input end.
 cut() {
     case $how in
-        sudo) sudo -n kill -s KILL -- -$$ ;;
-        *) kill -s KILL -- -$$ ;;
+        plain) kill -s KILL -- -$$ ;;
+        root) sudo -n kill -s KILL -- -$$ ;;
+        # It kills itself, too, but not us.
+        *) sudo -n -u "${how#user:}" kill -s KILL -- -$$ || [ $? -le 128 ] || kill -s KILL -- -$$ ;;
     esac
     # Not allowed to: the command is left to wait for more input, and ends at its next output.
     while :; do sleep 60; done

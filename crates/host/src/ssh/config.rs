@@ -61,6 +61,29 @@ impl Config {
         }
     }
 
+    /// Takes an option as `ssh_config` has it: one that has a field becomes that, any other is added to [`options`](Self::options).
+    ///
+    /// Fails with [`Kind::Usage`](backup_core::Kind::Usage) where a value is none; [`Ssh::new`](super::Ssh::new) where an option cannot be
+    /// given.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let number = || {
+            let number = value.parse::<u32>().ok();
+            number.ok_or_else(|| Error::usage(format!("the ssh option {name} has a value that is no number")))
+        };
+        match (name.to_ascii_lowercase().as_str(), value) {
+            // It is so, always.
+            ("batchmode", "yes") | ("stricthostkeychecking", "yes") => {}
+            ("stricthostkeychecking", "accept-new") => self.accept_new = true,
+            ("connecttimeout", _) => self.connect_timeout = Duration::from_secs(number()?.into()),
+            ("serveraliveinterval", _) => self.alive_interval = Duration::from_secs(number()?.into()),
+            ("serveralivecountmax", _) => self.alive_count = number()?,
+            ("userknownhostsfile", path) => self.known_hosts = Some(path.into()),
+            ("port", _) if self.port.is_some() => {}
+            _ => self.options.push(format!("{name}={value}")),
+        }
+        Ok(())
+    }
+
     /// `core@director:22`, without what the configuration file says.
     pub(crate) fn name(&self) -> String {
         let user = self.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();

@@ -101,3 +101,21 @@ async fn what_runs_as_root_ends_where_sudo_may_kill_and_else_takes_no_cut_for_th
         director.sh(&format!("[ ! -e {place}/whole ]"));
     }
 }
+
+#[tokio::test]
+async fn what_runs_as_another_user_ends_where_sudo_may_kill_as_that_one() {
+    let Some(director) = Director::start() else { return };
+    let host = login(&director);
+    rule(&director, "vcap ALL=(nobody) NOPASSWD: /bin/sh, /bin/kill");
+    let script = "mkdir /tmp/nobodys && cd /tmp/nobodys && id -un && cat >/dev/null && : >whole";
+    let quiet = body::piped(|_| std::future::pending());
+    let mut body = BufReader::new(host.run(&sh(script).run_as("nobody"), Some(quiet)).await.expect("it starts"));
+    let mut line = String::new();
+    body.read_line(&mut line).await.expect("it runs");
+    assert_eq!(line, "nobody\n");
+    drop(body);
+    until(&director, "! ls -l /proc/[0-9]*/cwd | grep -q '/tmp/nobodys$'").await;
+    // Nor is the script beside it left.
+    until(&director, "! pgrep -u vcap -f backup-host >/dev/null").await;
+    director.sh("[ ! -e /tmp/nobodys/whole ]");
+}
