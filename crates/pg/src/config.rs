@@ -64,6 +64,9 @@ pub struct Host {
     pub hostaddr: Option<IpAddr>,
     /// The TCP port, or the number in the name of the socket.
     pub port: u16,
+    /// A Unix socket of this machine that leads there, in place of a connection from here. `address` stays what certificates, password
+    /// files and messages know.
+    pub through: Option<PathBuf>,
 }
 
 /// A name on the network or a folder of sockets.

@@ -4,11 +4,14 @@ mod pin;
 mod refusal;
 
 use std::future::poll_fn;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use backup_core::{Error, Kind, Result};
+use backup_core::{Doing, Error, Kind, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Connection, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -52,6 +55,8 @@ pub struct Session {
 pub struct Canceller {
     token: CancelToken,
     tls: MakeRustlsConnect,
+    /// Where the server is asked, if not where the token says.
+    through: Option<(PathBuf, String)>,
 }
 
 /// Moves the bytes of a connection until it is dropped.
@@ -119,7 +124,16 @@ impl Session {
 impl Canceller {
     /// See [`Session::cancel`]. Takes at most five seconds.
     pub async fn cancel(&self) {
-        let cancelled = tokio::time::timeout(Duration::from_secs(5), self.token.cancel_query(self.tls.clone())).await;
+        let asked = async {
+            match &self.through {
+                None => self.token.cancel_query(self.tls.clone()).await.map_err(|error| error.to_string()),
+                Some((path, name)) => {
+                    let (stream, tls) = through(path, name, &self.tls).await.map_err(|error| error.to_string())?;
+                    self.token.cancel_query_raw(stream, tls).await.map_err(|error| error.to_string())
+                }
+            }
+        };
+        let cancelled = tokio::time::timeout(Duration::from_secs(5), asked).await;
         tracing::debug!(?cancelled, "asked the server to cancel");
     }
 }
@@ -152,8 +166,22 @@ async fn open(
     };
     let mut first = None;
     for &way in ways {
-        match settings(config, host, way).connect(tls.clone()).await {
-            Ok((client, connection)) => return welcome(client, connection, host, wanted, tls, purpose).await,
+        let settings = settings(config, host, way);
+        let opened = match (&host.through, &host.address) {
+            (Some(path), Address::Tcp(name)) => {
+                let (stream, tls_there) = through(path, name, tls).await?;
+                match settings.connect_raw(stream, tls_there).await {
+                    Ok((client, connection)) => Ok(welcome(client, connection, host, wanted, tls, purpose).await),
+                    Err(error) => Err(error),
+                }
+            }
+            _ => match settings.connect(tls.clone()).await {
+                Ok((client, connection)) => Ok(welcome(client, connection, host, wanted, tls, purpose).await),
+                Err(error) => Err(error),
+            },
+        };
+        match opened {
+            Ok(welcomed) => return welcomed,
             Err(error) => {
                 let again = asks_for_another_way(&error);
                 first.get_or_insert(error);
@@ -164,6 +192,17 @@ async fn open(
         }
     }
     Err(refusal(config, host, first))
+}
+
+/// A stream that leads to the server called `name` by a socket here, and what speaks TLS with that one.
+async fn through(
+    path: &Path,
+    name: &str,
+    tls: &MakeRustlsConnect,
+) -> Result<(UnixStream, <MakeRustlsConnect as MakeTlsConnect<UnixStream>>::TlsConnect)> {
+    let stream = UnixStream::connect(path).await.doing(|| format!("connect to {}", path.display()))?;
+    let tls = MakeTlsConnect::<UnixStream>::make_tls_connect(&mut tls.clone(), name);
+    Ok((stream, tls.map_err(|error| Error::failed("TLS cannot be spoken with a server of that name").with_source(error))?))
 }
 
 /// Whether the same host could let us in with TLS instead of without, or the other way round. A password is never
@@ -231,7 +270,11 @@ where
     if purpose != Purpose::Ask {
         pin(&client, purpose).await.map_err(|error| pg_error("pin the settings of the session", error))?;
     }
-    let canceller = Canceller { token: client.cancel_token(), tls: tls.clone() };
+    let through = match (&host.through, &host.address) {
+        (Some(path), Address::Tcp(name)) => Some((path.clone(), name.clone())),
+        _ => None,
+    };
+    let canceller = Canceller { token: client.cancel_token(), tls: tls.clone(), through };
     Ok(Session { client, version, encoding, host: host.clone(), canceller, driver })
 }
 

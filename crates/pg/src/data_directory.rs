@@ -46,6 +46,7 @@ impl Session {
 /// Whether a host is this machine by what it is called.
 fn is_local(host: &Host) -> bool {
     match &host.address {
+        _ if host.through.is_some() => false,
         Address::Socket(_) => true,
         Address::Tcp(_) if host.hostaddr.is_some() => host.hostaddr.is_some_and(|address| address.is_loopback()),
         Address::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),

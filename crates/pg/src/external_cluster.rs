@@ -7,7 +7,7 @@ use backup_core::{Context, Doing, Error, Event, Kind, Name, Origin, Part, Readin
 
 use bytes::Bytes;
 
-use crate::config::Config;
+use crate::config::{Config, SslMode};
 use crate::connect::{Purpose, connect};
 use crate::external::Program;
 use crate::facts::{PartFacts, Stage};
@@ -52,6 +52,11 @@ pub async fn needs_external(cx: &Context, config: &Config) -> Result<bool> {
 #[async_trait]
 impl Source for ExternalCluster {
     async fn snapshot(&self, cx: &Context, _base: Option<&dyn Stored>) -> Result<Box<dyn Snapshot>> {
+        // libpq speaks none over a socket, and does not say so.
+        if self.config.tls.mode > SslMode::Prefer && self.config.hosts.iter().any(|host| host.through.is_some()) {
+            return Err(Error::usage("pg_dumpall and pg_dump cannot speak TLS on a way through another host")
+                .with_hint("use sslmode=prefer: the way there is encrypted, from there to the server it is not"));
+        }
         let session = connect(&self.config, Purpose::Ask).await?;
         let (databases, warnings) = crate::globals::databases(&session.client, session.version).await?;
         for what in &warnings {

@@ -288,7 +288,7 @@ fn server(programs: &Programs, account: &Account, folder: &Path, like: &ServerSh
 
 fn config(folder: &Path, like: &ServerShape) -> Config {
     let port = like.settings.iter().rev().find(|(name, _)| name == "port").and_then(|(_, port)| port.parse().ok());
-    let host = Host { address: Address::Socket(folder.to_owned()), hostaddr: None, port: port.unwrap_or(5432) };
+    let host = Host { address: Address::Socket(folder.to_owned()), hostaddr: None, port: port.unwrap_or(5432), through: None };
     Config::new(host, initial_superuser(like), "postgres")
 }
 

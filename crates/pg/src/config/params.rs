@@ -110,6 +110,11 @@ impl Params {
         self.0.get(key).map(|value| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// Every key word.
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        KEYS.iter().map(|(key, ..)| *key)
+    }
+
     /// Every environment variable that has a meaning for connections.
     pub fn environment_variables() -> impl Iterator<Item = &'static str> {
         KEYS.iter().map(|(_, variable, _)| *variable).filter(|variable| !variable.is_empty())

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn find(text: &str, address: Address, user: &str) -> Option<String> {
-        let host = Host { address, hostaddr: None, port: 5432 };
+        let host = Host { address, hostaddr: None, port: 5432, through: None };
         Passfile::parse(text.as_bytes()).find(&host, "app", user).map(|found| found.reveal().to_owned())
     }
 

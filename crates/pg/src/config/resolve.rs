@@ -142,7 +142,12 @@ fn hosts(params: &Params) -> Result<Vec<Host>> {
         let address = match (names.get(n).copied().unwrap_or(""), hostaddr) {
             ("", Some(address)) => Address::Tcp(address.to_string()),
             ("", None) => {
-                hosts.extend(default_addresses(port).into_iter().map(|address| Host { address, hostaddr: None, port }));
+                hosts.extend(default_addresses(port).into_iter().map(|address| Host {
+                    address,
+                    hostaddr: None,
+                    port,
+                    through: None,
+                }));
                 continue;
             }
             (name, _) if name.starts_with('@') => {
@@ -152,7 +157,7 @@ fn hosts(params: &Params) -> Result<Vec<Host>> {
             (name, _) if name.starts_with('/') => Address::Socket(name.into()),
             (name, _) => Address::Tcp(name.to_owned()),
         };
-        hosts.push(Host { address, hostaddr, port });
+        hosts.push(Host { address, hostaddr, port, through: None });
     }
     Ok(hosts)
 }
@@ -234,6 +239,12 @@ fn os_user() -> Result<String> {
         .ok_or_else(|| Error::usage(format!("user {uid} has no name here")).with_hint("give the name of the role to log in as"))
 }
 
+/// The socket that leads to `host` as libpq knows it: by its folder, and the number behind `.s.PGSQL.`.
+fn socket(host: &Host) -> Option<(&str, &str)> {
+    let path = host.through.as_ref()?;
+    Some((path.parent()?.to_str()?, path.extension()?.to_str()?))
+}
+
 /// See [`Config::to_env`].
 pub(super) fn to_env(config: &Config) -> Vec<(&'static str, String)> {
     fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> String {
@@ -243,12 +254,13 @@ pub(super) fn to_env(config: &Config) -> Vec<(&'static str, String)> {
     let mut env = vec![
         (
             "PGHOST",
-            join(&|host| match &host.address {
-                Address::Tcp(name) => name.clone(),
-                Address::Socket(folder) => folder.display().to_string(),
+            join(&|host| match (&host.address, socket(host)) {
+                (_, Some((folder, _))) => folder.to_owned(),
+                (Address::Tcp(name), None) => name.clone(),
+                (Address::Socket(folder), None) => folder.display().to_string(),
             }),
         ),
-        ("PGPORT", join(&|host| host.port.to_string())),
+        ("PGPORT", join(&|host| socket(host).map_or_else(|| host.port.to_string(), |(_, number)| number.to_owned()))),
         ("PGUSER", config.user.clone()),
         ("PGDATABASE", config.dbname.clone()),
         ("PGAPPNAME", config.application_name.clone()),
@@ -256,7 +268,7 @@ pub(super) fn to_env(config: &Config) -> Vec<(&'static str, String)> {
         ("PGCHANNELBINDING", word(CHANNEL_BINDINGS, &config.channel_binding)),
         ("PGTARGETSESSIONATTRS", word(TARGETS, &config.target_session_attrs)),
     ];
-    if config.hosts.iter().any(|host| host.hostaddr.is_some()) {
+    if config.hosts.iter().any(|host| host.hostaddr.is_some() && host.through.is_none()) {
         env.push(("PGHOSTADDR", join(&|host| host.hostaddr.map(|address| address.to_string()).unwrap_or_default())));
     }
     // One password for all hosts is all that the environment can say.
