@@ -52,7 +52,9 @@ fn may_know(package: &Package) -> &'static [&'static str] {
     match package.name.as_str() {
         "backup-tests" => &["backup-core", "backup-pg"],
         "xtask" => &["backup-core", "backup-mongo", "backup-pg", "backup-tests"],
-        "pg-backup" => &["backup-core", "backup-ceph", "backup-cli", "backup-kube", "backup-pg", "backup-service"],
+        "pg-backup" => {
+            &["backup-core", "backup-ceph", "backup-cli", "backup-host", "backup-kube", "backup-pg", "backup-service"]
+        }
         "ceph-backup" => &["backup-core", "backup-ceph", "backup-cli"],
         "bosh-backup" => &["backup-core", "backup-bosh", "backup-cli", "backup-host", "backup-pg"],
         "mongo-healer" => &["backup-core", "backup-ceph", "backup-cli", "backup-mongo"],

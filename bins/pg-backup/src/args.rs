@@ -1,7 +1,9 @@
 //! The command line of `pg-backup`.
 
+use std::sync::Arc;
+
 use backup_cli::{Common, Face, Manage, Program, S3Args, SinkArgs, Sinks};
-use backup_core::Result;
+use backup_core::{Error, Result};
 use clap::{Parser, Subcommand};
 
 use crate::connection::Connection;
@@ -72,11 +74,16 @@ impl Program for PgBackup {
 
     async fn run(self, face: Face) -> Result<()> {
         let job = self.sink.job("pg")?;
-        match self.command {
-            Command::Backup(backup) => backup.run(&face, &job, &self.connection).await,
-            Command::Restore(restore) => restore.run(&face, &job, &self.connection).await,
-            Command::Prove(prove) => Box::pin(prove.run(&face, &job)).await,
-            Command::Dump(dump) => Box::pin(dump.run(&face, &self.connection)).await,
+        let way = Arc::new(self.connection.way()?);
+        let connects = matches!(self.command, Command::Backup(_) | Command::Restore(_) | Command::Prove(_) | Command::Dump(_));
+        if !way.is_direct() && !connects {
+            return Err(Error::usage("--via is for backup, restore, prove and dump"));
+        }
+        let done = match self.command {
+            Command::Backup(backup) => backup.run(&face, &job, &self.connection, &way).await,
+            Command::Restore(restore) => restore.run(&face, &job, &self.connection, &way).await,
+            Command::Prove(prove) => Box::pin(prove.run(&face, &job, way.clone())).await,
+            Command::Dump(dump) => Box::pin(dump.run(&face, &self.connection, &way)).await,
             Command::Extract(extract) => extract.run(&face).await,
             Command::Serve(serve) => Box::pin(serve.run(&face)).await,
             Command::Ask(ask) => ask.run(&face).await,
@@ -84,7 +91,8 @@ impl Program for PgBackup {
             Command::Config(config) => config.run(&face),
             Command::Resume => down::resume(&face, &job).await,
             Command::Manage(manage) => manage.run::<Self>(&face, &job).await,
-        }
+        };
+        way.explain(done)
     }
 }
 

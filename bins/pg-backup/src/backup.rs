@@ -6,8 +6,9 @@ use backup_pg::{Cluster, ClusterOptions, Config, ExternalCluster, needs_external
 use clap::{Args, ValueEnum};
 
 use crate::connection::Connection;
+use crate::via::Way;
 
-/// Who reads the server.
+/// Who reads a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Reader {
     /// pg-backup itself, over the wire
@@ -46,12 +47,12 @@ pub(crate) struct Backup {
 }
 
 impl Backup {
-    pub(crate) async fn run(self, face: &Face, job: &Name, connection: &Connection) -> Result<()> {
+    pub(crate) async fn run(self, face: &Face, job: &Name, connection: &Connection, way: &Way) -> Result<()> {
         let cx = &face.cx;
         let repo = face.repository(self.seal.seal()?, Unseal::default())?;
         let held = face.hold(job)?;
         let wanted = Reading {
-            config: connection.config(cx)?,
+            config: connection.config(cx, way)?,
             only: self.databases,
             exclude: self.exclude,
             role_passwords: !self.no_role_passwords,

@@ -12,6 +12,8 @@ mod restore;
 mod s3;
 mod serve;
 mod shelf;
+mod there;
+mod via;
 mod what;
 
 use std::process::ExitCode;

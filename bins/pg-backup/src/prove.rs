@@ -1,7 +1,7 @@
 //! `pg-backup prove`.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use backup_cli::Face;
@@ -15,6 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::check::Check;
 use crate::connection::config;
+use crate::via::Way;
 use crate::what::What;
 
 /// Which backup, and where it is proven.
@@ -34,14 +35,14 @@ pub(crate) struct Prove {
 }
 
 impl Prove {
-    pub(crate) async fn run(self, face: &Face, job: &Name) -> Result<()> {
+    pub(crate) async fn run(self, face: &Face, job: &Name, way: Arc<Way>) -> Result<()> {
         let cx = &face.cx;
         let repo = face.repository(Seal::default(), self.what.unseal.unseal()?)?;
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &self.what.wanted.which).await?;
         let Self { what, scratch, pg_bin, scratch_dir } = self;
         let options = what.options();
-        let how = How { scratch, pg_bin, scratch_dir, options, check: what.check };
+        let how = How { scratch, way, pg_bin, scratch_dir, options, check: what.check };
         let Proven { checked, shown, stopped } = how.prove(cx, &repo, job, id).await;
         let shown = Check::show(face, &shown);
         match checked {
@@ -65,6 +66,8 @@ impl Prove {
 pub(crate) struct How {
     /// An empty server, in place of one that is started.
     pub(crate) scratch: Option<String>,
+    /// The way to that server.
+    pub(crate) way: Arc<Way>,
     pub(crate) pg_bin: Option<PathBuf>,
     pub(crate) scratch_dir: Option<PathBuf>,
     pub(crate) options: RestoreOptions,
@@ -98,7 +101,7 @@ impl How {
     /// Where the state of `origin` is proven: the server that was named, or one that is started now.
     async fn place(&self, cx: &Context, origin: &Origin) -> Result<Place> {
         let (scratch, config) = match &self.scratch {
-            Some(conninfo) => (None, config(cx, conninfo)?),
+            Some(conninfo) => (None, config(cx, &self.way, conninfo)?),
             None => {
                 cx.tell(Event::Stage { what: "start a scratch server" });
                 let shape = shape(origin)?;

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::check::Check;
 use crate::connection::Connection;
 use crate::down::Down;
+use crate::via::Way;
 use crate::what::What;
 
 /// What to bring back, and where.
@@ -29,12 +30,12 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    pub(crate) async fn run(self, face: &Face, job: &Name, connection: &Connection) -> Result<()> {
+    pub(crate) async fn run(self, face: &Face, job: &Name, connection: &Connection, way: &Way) -> Result<()> {
         let (cx, what) = (&face.cx, self.what);
         let repo = face.repository(Seal::default(), what.unseal.unseal()?)?;
         let _reading = face.reading(job)?;
         let id = face.which(&repo, job, &what.wanted.which).await?;
-        let config = connection.config(cx)?;
+        let config = connection.config(cx, way)?;
         let options = RestoreOptions { tables: self.tables, rename: self.rename, clean: self.clean, ..what.options() };
         let target = Target { config: config.clone(), options };
         // The check is in it: it looks at what nobody has changed yet.

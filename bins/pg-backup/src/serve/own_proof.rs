@@ -1,5 +1,7 @@
 //! The proof of one job on schedule: its newest backup, restored into a scratch server and compared.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use backup_cli::Face;
 use backup_core::{Context, Event, Name, Result, Seal, Unseal, Which};
@@ -24,7 +26,7 @@ impl Prove {
     pub(super) fn new(face: Face, job: Name, unseal: Unseal, proof: &Proof) -> Self {
         let check = Check::new(proof.check_sql.clone(), proof.check_database.clone());
         let (pg_bin, scratch_dir) = (proof.pg_bin.clone(), proof.scratch_dir.clone());
-        let how = How { scratch: None, pg_bin, scratch_dir, options: RestoreOptions::default(), check };
+        let how = How { scratch: None, way: Arc::default(), pg_bin, scratch_dir, options: RestoreOptions::default(), check };
         Self { face, job, unseal, how }
     }
 
