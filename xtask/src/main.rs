@@ -39,6 +39,8 @@ enum What {
     S3(bench::S3Options),
     /// mongo-healer's backups against other ways to read the same documents, and its restores with several workers against one
     Mongo(bench::MongoOptions),
+    /// bosh-backup's copies, archives and downtime against OpenSSH, rsync and tar -z
+    Bosh(bench::BoshOptions),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Bench { what: What::Serve(options) } => bench::serve(&options),
         Chore::Bench { what: What::S3(options) } => bench::s3(&options),
         Chore::Bench { what: What::Mongo(options) } => bench::mongo(&options),
+        Chore::Bench { what: What::Bosh(options) } => bench::bosh(&options),
         Chore::Peer(peer) => bench::peer(&peer),
         Chore::Faults(options) => faults::run(&options),
     };

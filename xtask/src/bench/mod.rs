@@ -1,7 +1,9 @@
 //! Programs against their peers: the same data in the same run, pairs in turn, every output restored and compared first.
 
+mod bosh;
 mod contents;
 mod data;
+mod files;
 mod frame;
 mod mongo;
 mod random;
@@ -18,6 +20,7 @@ use backup_tests::{Major, Server, Setup};
 use clap::Args;
 use serde_json::{Value, json};
 
+pub(crate) use bosh::{Options as BoshOptions, run as bosh};
 use frame::{Common, Line, Work};
 pub(crate) use mongo::{Options as MongoOptions, Peer, peer, run as mongo};
 use rows::Row;

@@ -1,6 +1,5 @@
 //! `ceph-backup sync` against s5cmd, rclone and s3cmd, on a gateway of Ceph.
 
-mod files;
 mod tools;
 
 use std::path::PathBuf;
@@ -9,11 +8,11 @@ use backup_tests::Rgw;
 use clap::Args;
 use serde_json::json;
 
+use super::files::Set;
 use super::frame::Common;
 use super::rows::Row;
 use super::tools::Sample;
 use super::{Result, Taken};
-use files::Set;
 use tools::{Job, Tool, Tools, Work};
 
 #[derive(Debug, Args)]

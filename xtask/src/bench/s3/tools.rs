@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use backup_tests::{Rgw, S3Keys};
 
+use super::super::files::{self, Set};
 use super::super::tools::{Sample, bytes, ok};
 use super::super::{Result, said};
-use super::files::{self, Set};
 
 /// A program, and how it is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

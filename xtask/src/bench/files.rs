@@ -1,12 +1,12 @@
-//! The files that become objects, and whether two folders have the same.
+//! The files that are copied, and whether two folders have the same.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::Result;
-use super::super::random::Random;
+use super::Result;
+use super::random::Random;
 
 /// A set of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) enum Set {
     Small(usize),
     /// One of so many MiB.
     Large(usize),
+    /// Of 1 to 104 KiB each, as a blobstore has them: every second one is compressed already.
+    Blobs(usize),
 }
 
 impl Set {
@@ -26,6 +28,7 @@ impl Set {
             Self::Mixed(count) => format!("mixed-{count}"),
             Self::Small(count) => format!("small-{count}"),
             Self::Large(mib) => format!("large-{mib}"),
+            Self::Blobs(count) => format!("blobs-{count}"),
         }
     }
 
@@ -37,13 +40,14 @@ impl Set {
     pub(super) fn make(self, folder: &Path) -> Result<()> {
         let mut random = Random::default();
         let count = match self {
-            Self::Mixed(count) | Self::Small(count) => count,
+            Self::Mixed(count) | Self::Small(count) | Self::Blobs(count) => count,
             Self::Large(_) => 1,
         };
         for nth in 0..count {
             let size = match (self, nth % 1000) {
                 (Self::Small(_), _) => random.between(1 << 10, 8 << 10),
                 (Self::Large(mib), _) => mib << 20,
+                (Self::Blobs(_), _) => random.between(1 << 10, 104 << 10),
                 (_, 0) => 20 << 20,
                 (_, 1..4) => 8 << 20,
                 (_, 4..40) => 1 << 20,
@@ -52,14 +56,24 @@ impl Set {
             };
             let place = folder.join(format!("{:02}/{:02}", nth % 7, nth % 31));
             fs::create_dir_all(&place)?;
-            let mut file = BufWriter::new(File::create(place.join(format!("part_{nth:08}.tar.lzo")))?);
-            for word in 0..size.div_ceil(8) {
-                file.write_all(&random.next().to_le_bytes()[..8.min(size - word * 8)])?;
-            }
-            file.flush()?;
+            let is_text = matches!(self, Self::Blobs(_)) && nth % 2 == 1;
+            write(&place.join(format!("part_{nth:08}.tar.lzo")), size, is_text, &mut random)?;
         }
         Ok(())
     }
+}
+
+/// Writes a file of so many bytes, which compress to half if they are text.
+pub(super) fn write(path: &Path, size: usize, is_text: bool, random: &mut Random) -> Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for word in 0..size.div_ceil(8) {
+        let bytes = match is_text {
+            true => format!("{:08x}", random.next() as u32).into_bytes(),
+            false => random.next().to_le_bytes().to_vec(),
+        };
+        file.write_all(&bytes[..8.min(size - word * 8)])?;
+    }
+    Ok(file.flush()?)
 }
 
 /// Fails unless `copy` has the files of `source` with the same bytes, and no others but those of a sync itself.
@@ -94,7 +108,8 @@ fn next(file: &mut File) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn files(folder: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
+/// The files at or under a folder, by their paths in it.
+pub(super) fn files(folder: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(&next)? {
