@@ -153,9 +153,9 @@ impl Director {
         let [folder, name] = SETTINGS;
         let command = Command::new("tar").args(["--create", "--file=-", "--format=pax", "--directory", folder, "--", name]);
         let body = self.host.run(&command.sudo(), None).await?;
-        let read = read_blocking(body, move |mut reader| {
+        let read = read_blocking(body, move |reader| {
             let mut text = Vec::new();
-            let is_there = extract(&mut reader, name.as_bytes(), |piece| {
+            let is_there = extract(reader, name.as_bytes(), |piece| {
                 text.extend_from_slice(piece);
                 if text.len() as u64 > LONGEST { Err(std::io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
             })?;
