@@ -1,5 +1,4 @@
 //! Servers that are not reached from here: by ssh, in a container, and by a command alone.
-#![expect(clippy::panic, reason = "a test fails with the program's own words")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

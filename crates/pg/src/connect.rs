@@ -78,7 +78,7 @@ pub async fn connect(config: &Config, purpose: Purpose) -> Result<Session> {
     for &wanted in rounds {
         refusals.clear();
         for host in &config.hosts {
-            let opened = open(config, host, wanted, &tls, purpose);
+            let opened = Box::pin(open(config, host, wanted, &tls, purpose));
             let opened = match config.connect_timeout {
                 Some(limit) => tokio::time::timeout(limit, opened).await.unwrap_or_else(|_| Err(timed_out(limit))),
                 None => opened.await,
