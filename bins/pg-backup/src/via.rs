@@ -13,7 +13,7 @@ use clap::Args;
 /// The way to the server.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Via {
-    /// Reach the server through this host: ssh://[USER@]HOST[:PORT], and behind it docker://[USER@]CONTAINER; may be given several
+    /// Reach the server through this host: `ssh://[USER@]HOST[:PORT]`, and behind it `docker://[USER@]CONTAINER`; may be given several
     /// times, or with commas between them, each reached from the one before. The server's address is as the last one sees it
     #[arg(long = "via", value_name = "URL", value_delimiter = ',', hide_env_values = true, global = true)]
     hops: Vec<String>,
