@@ -136,6 +136,7 @@ fn a_way_that_cannot_be_meant_is_refused_before_anything_is_asked() {
 }
 
 #[test]
+#[ignore = "has waited for ever once: run by ./test --soak"]
 fn a_server_that_only_its_container_reaches_is_backed_up_and_dumped_also_by_its_own_program() {
     let Some(docker) = Docker::start() else { return };
     docker.serve_postgres("within");
